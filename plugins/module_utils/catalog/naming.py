@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Names in the catalogue: of images, versions and markers, and of the files of an image pool (docs/architecture)."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from ..errors import BadInput
+
+PARTIAL = ".partial"
+SOURCE_VMS = "source-vms"
+DESKTOPS = "desktops"
+
+MANIFEST_SUFFIX = ".manifest.json"
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_OUR_FILE = re.compile(r"^(.+@\d+\.\d+\.(disk\d+\.raw|nvram|manifest\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$")
+_VERSION = re.compile(r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """C(MAJOR.MINOR); 1.10 is newer than 1.9."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        match = _VERSION.match(text)
+        if match is None:
+            raise BadInput(
+                f"version: {text!r} is not a version; a version is MAJOR.MINOR, as '1.0' (quote it in YAML, "
+                "else 1.10 becomes 1.1)"
+            )
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+    def next_minor(self) -> Version:
+        return Version(self.major, self.minor + 1)
+
+
+def check_name(name: str, option: str) -> str:
+    """Return I(name), when it can name an image, marker, tool image, source VM or desktop pool; else raise BadInput."""
+    if not _NAME.match(name):
+        raise BadInput(
+            f"{option}: {name!r} cannot be used as a name; a name has 1 to 64 of the characters A-Z a-z 0-9 . _ - "
+            "and begins with a letter or digit"
+        )
+    return name
+
+
+def version_stem(image: str, version: Version) -> str:
+    """What the names of all files of a version begin with: C(office@1.0)."""
+    return f"{image}@{version}"
+
+
+def manifest_file(image: str, version: Version) -> str:
+    return version_stem(image, version) + MANIFEST_SUFFIX
+
+
+def disk_file(image: str, version: Version, index: int) -> str:
+    return f"{version_stem(image, version)}.disk{index}.raw"
+
+
+def nvram_file(image: str, version: Version) -> str:
+    return version_stem(image, version) + ".nvram"
+
+
+def catalog_file(image: str) -> str:
+    return image + ".catalog.json"
+
+
+def tool_image_file(name: str) -> str:
+    return f"tool-{name}.iso"
+
+
+def tool_record_file(name: str) -> str:
+    return f"tool-{name}.json"
+
+
+def our_files(pool_path: str) -> list[str]:
+    """Return the paths of all files of ours in an image pool's directory, manifests and records first."""
+    top = [os.path.join(pool_path, name) for name in _names(pool_path) if _OUR_FILE.match(name)]
+    below = [
+        os.path.join(pool_path, directory, name)
+        for directory in (PARTIAL, SOURCE_VMS, DESKTOPS)
+        for name in _names(os.path.join(pool_path, directory))
+    ]
+    return sorted(top, key=lambda path: (not path.endswith(".json"), path)) + below
+
+
+def holdings(pool_path: str) -> list[str]:
+    """Return what of value an image pool's directory holds, as C(desktop image office 1.0) or C(tool image virtio)."""
+    held = []
+    for name in _names(pool_path):
+        if name.endswith(MANIFEST_SUFFIX) and "@" in name:
+            image, _at, version = name[: -len(MANIFEST_SUFFIX)].partition("@")
+            held.append(f"desktop image {image} {version}")
+        elif name.startswith("tool-") and name.endswith(".iso"):
+            held.append(f"tool image {name[len('tool-') : -len('.iso')]}")
+    for directory, kind in ((SOURCE_VMS, "source VM file"), (DESKTOPS, "desktop file")):
+        held.extend(f"{kind} {name}" for name in _names(os.path.join(pool_path, directory)))
+    return held
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a plan consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between what is wanted and what is there, and the function that removes it.
+
+    I(before) and I(after) are what the diff shows: C(None) (absent) or plain data. Two changes are equal when
+    they say the same, so that the plans of tests compare.
+    """
+
+    verb: str
+    subject: str
+    apply: Callable[[], object] = field(repr=False, compare=False)
+    before: Any = None
+    after: Any = None
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What the change does, for reading: C(define image pool golden (at /srv/golden))."""
+        return f"{self.verb} {self.subject}" + (f" ({self.detail})" if self.detail else "")

@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The only code that writes files on a host.
+
+What a crash may leave is either the old state or the new one: data is flushed to the disk before it gets its
+final name, and a directory is flushed after a name in it changed. Check mode replaces L(Files) with
+L(ReadOnlyFiles), which refuses every write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from .errors import Busy, CheckModeWrite, NoSpace
+from .sizes import human_size
+
+
+class Files:
+    """Writes to the local file system. Paths are absolute; modes are octal numbers."""
+
+    def permit(self, path: str) -> str:
+        """Return I(path), when writing there is allowed. A tool that writes by itself gets its path from here."""
+        return path
+
+    def make_directory(self, path: str, mode: int = 0o755) -> None:
+        """Create the directory and its parents; one that exists already stays as it is."""
+        os.makedirs(self.permit(path), mode=mode, exist_ok=True)
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Replace the file at once and durably: readers see the old content or the new, never a mixture."""
+        temporary = self._temporary(path, data, mode)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+        sync_directory(os.path.dirname(path))
+
+    def create(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Create the file durably, complete from its first moment. Raises FileExistsError when the name is taken."""
+        temporary = self._temporary(path, data, mode)
+        try:
+            os.link(temporary, path)
+        finally:
+            os.unlink(temporary)
+        sync_directory(os.path.dirname(path))
+
+    def place(self, source: str, path: str) -> None:
+        """Give the finished file I(source) its final name, on the same file system, durably.
+
+        Raises FileExistsError when the name is taken: nothing is ever replaced.
+        """
+        os.link(self.permit(source), self.permit(path))
+        os.unlink(source)
+        sync_directory(os.path.dirname(path))
+
+    def remove(self, path: str) -> None:
+        """Remove the file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.permit(path))
+
+    def remove_directory(self, path: str) -> None:
+        """Remove the directory, if it is there and empty."""
+        try:
+            os.rmdir(self.permit(path))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+                raise
+
+    def set_mode(self, path: str, mode: int) -> None:
+        os.chmod(self.permit(path), mode)
+
+    @contextlib.contextmanager
+    def lock(self, path: str, subject: str) -> Iterator[None]:
+        """Hold the lock file for the block; the kernel drops it when the process dies, however it dies.
+
+        Raises Busy, naming I(subject), when another process holds it. Works between the hosts of an NFS share
+        too (Linux maps flock to byte-range locks there).
+        """
+        descriptor = os.open(self.permit(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise
+            raise Busy(f"another run is working on {subject}; wait for it to end and run again") from None
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _temporary(self, path: str, data: bytes, mode: int) -> str:
+        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(self.permit(path)))
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                os.fchmod(stream.fileno(), mode)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError:
+            os.unlink(temporary)
+            raise
+        return temporary
+
+
+class ReadOnlyFiles(Files):
+    """The files of check mode: every write is refused, and locks are not taken."""
+
+    def permit(self, path: str) -> str:
+        raise CheckModeWrite(f"check mode must not write {path}")
+
+    @contextlib.contextmanager
+    def lock(self, path: str, subject: str) -> Iterator[None]:
+        yield
+
+
+def sync_directory(path: str) -> None:
+    """Flush the names in the directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_space(directory: str, needed: int, purpose: str) -> None:
+    """Raise NoSpace, with needed and free bytes, unless I(directory)'s file system has I(needed) bytes free."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise NoSpace(
+            f"{purpose} needs {needed} bytes ({human_size(needed)}) in {directory}, but only {free} bytes "
+            f"({human_size(free)}) are free; make room or use an image pool on a larger file system"
+        )

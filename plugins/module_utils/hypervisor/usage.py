@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who uses a file: every domain of the host, with the full backing chain of each of its disks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ..disk.chain import backing_chain
+from .domains import Domain
+
+
+def files_of(domain: Domain) -> set[str]:
+    """Return every file that the domain stands on: disks with their backing chains, CD-ROMs, NVRAM."""
+    used = set(domain.paths)
+    for disk in domain.disks:
+        if disk.path:
+            used.update(backing_chain(disk.path, disk.format))
+    return used
+
+
+def users_of(paths: Iterable[str], domains: Iterable[Domain]) -> list[str]:
+    """Return who uses any of the files, as C(desktop acct-001) or C(domain web1), in the order of I(domains)."""
+    wanted = {os.path.realpath(path) for path in paths}
+    return [describe(domain) for domain in domains if wanted & files_of(domain)]
+
+
+def users_below(directory: str, domains: Iterable[Domain]) -> list[str]:
+    """Return who uses any file in the directory or in a directory of it."""
+    prefix = os.path.realpath(directory) + os.sep
+    return [describe(domain) for domain in domains if any(path.startswith(prefix) for path in files_of(domain))]
+
+
+def describe(domain: Domain) -> str:
+    """Return what the domain is to us, and its name."""
+    kinds = {"source_vm": "source VM", "desktop": "desktop"}
+    return f"{kinds.get(domain.mark.kind, 'domain') if domain.mark else 'domain'} {domain.name}"

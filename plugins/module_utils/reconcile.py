@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Observe, plan, apply: what every managing module does, and the only code that knows check mode.
+
+A resource (module_utils/resources) tells what is there (C(observe)) and what has to change (C(plan), which
+touches nothing). L(run) applies the changes, or in check mode only tells them. C(changed), C(actions) and
+C(diff) all come from that one plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .changes import Change
+from .errors import ImagesError
+from .hypervisor.connection import Host, open_host
+
+
+class Resource(Protocol):
+    """What a managed thing offers to L(run). C(Desired.from_params) checks what options alone can tell."""
+
+    result_key: str
+    Desired: Any
+
+    def __init__(self, host: Host) -> None: ...
+
+    def observe(self, desired: Any) -> Any: ...
+
+    def plan(self, desired: Any, current: Any) -> Iterable[Change]: ...
+
+    def to_result(self, current: Any) -> Any: ...
+
+
+def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
+    """Bring the resource to the state that the module's options describe, and exit the module."""
+    done: list[Change] = []
+    with _failures_told(module, done):
+        desired = resource_type.Desired.from_params(module.params)
+        with open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+            resource = resource_type(host)
+            current = resource.observe(desired)
+            plan = list(resource.plan(desired, current))
+            if not module.check_mode:
+                for change in plan:
+                    change.apply()
+                    done.append(change)
+                if plan:
+                    current = resource.observe(desired)
+        result = {resource.result_key: resource.to_result(current)}
+    module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
+
+
+def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
+    """Exit the module with what I(collect) reads from the host over a read-only connection."""
+    with _failures_told(module, []):
+        with open_host(module.params["libvirt_uri"], read_only=True) as host:
+            result = collect(host, module.params)
+    module.exit_json(changed=False, **result)
+
+
+@contextlib.contextmanager
+def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
+    """Turn our errors into fail_json, with what was done before the failure."""
+    try:
+        yield
+    except ImagesError as error:
+        facts = {"error_code": error.error_code, "changed": bool(done), "actions": [c.sentence for c in done]}
+        if error.users:
+            facts["users"] = error.users
+        module.fail_json(msg=str(error), **facts)
+
+
+def _diff(module: AnsibleModule, plan: list[Change]) -> dict[str, Any]:
+    if not module._diff:
+        return {}
+    sides: dict[str, dict[str, Any]] = {"before": {}, "after": {}}
+    for change in plan:
+        for side, value in (("before", change.before), ("after", change.after)):
+            if value is not None:
+                sides[side][change.subject] = value
+    return {"diff": sides}

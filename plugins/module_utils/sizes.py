@@ -1,0 +1,41 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Sizes as users write them, in bytes as the code uses them.
+
+Suffixes follow libvirt (formatdomain, "memory"): KiB, MiB, GiB, TiB and the bare letters K, M, G, T are powers
+of 1024; KB, MB, GB, TB are powers of 1000; no suffix or "B" means bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import BadInput
+
+_PATTERN = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*$")
+_UNITS = {"": 1, "b": 1}
+for _power, _letter in enumerate("kmgt", start=1):
+    _UNITS[_letter] = _UNITS[_letter + "ib"] = 1024**_power
+    _UNITS[_letter + "b"] = 1000**_power
+
+ACCEPTED_FORMS = "20GiB, 512 MiB, 1.5T, 2 GB (powers of 1000) or a number of bytes"
+
+
+def parse_size(text: str | int, option: str = "size") -> int:
+    """Return the size in bytes. Raises BadInput naming I(option) and the accepted forms."""
+    match = _PATTERN.match(str(text))
+    factor = _UNITS.get(match["unit"].lower()) if match else None
+    if match is None or factor is None:
+        raise BadInput(f"{option}: {str(text)!r} is not a size; accepted forms: {ACCEPTED_FORMS}")
+    size = float(match["number"]) * factor if "." in match["number"] else int(match["number"]) * factor
+    if size < 1 or size != int(size):
+        raise BadInput(f"{option}: {str(text)!r} is not a whole positive number of bytes; accepted forms: {ACCEPTED_FORMS}")
+    return int(size)
+
+
+def human_size(size: int) -> str:
+    """Return I(size) (bytes) for reading, in powers of 1024: C(2 GiB), C(1.5 MiB), C(12 bytes)."""
+    for unit, factor in (("TiB", 1024**4), ("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if size >= factor:
+            return f"{size / factor:.4g} {unit}"
+    return f"{size} bytes"

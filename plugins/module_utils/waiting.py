@@ -1,0 +1,36 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Waiting with a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .errors import TimedOut
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class Waiter:
+    """Looks again every I(poll) seconds until I(timeout) seconds have passed."""
+
+    timeout: float
+    poll: float = 0.5
+
+    def until(self, purpose: str, look: Callable[[], Seen], done: Callable[[Seen], bool] = bool) -> Seen:
+        """Return what C(look()) saw as soon as C(done()) accepts it.
+
+        C(look()) may raise to give up at once. Raises TimedOut, saying what was waited for and what was last seen.
+        """
+        deadline = time.monotonic() + self.timeout
+        while True:
+            seen = look()
+            if done(seen):
+                return seen
+            if time.monotonic() >= deadline:
+                raise TimedOut(f"waited {self.timeout:g} s for {purpose}; last seen: {seen}")
+            time.sleep(min(self.poll, max(0.0, deadline - time.monotonic())))
