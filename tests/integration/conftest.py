@@ -1,0 +1,87 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Modules run on the test hosts as a user runs them: ansible over SSH, real libvirtd, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tests" / "lab" / "lab"
+
+
+class TestHost:
+    """A host of the lab."""
+
+    __test__ = False
+
+    def __init__(self, name: str, inventory: str) -> None:
+        self.name = name
+        self.inventory = inventory
+
+    def module(self, module: str, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+        """Run goldsmith.images.MODULE and return its result; the test fails when the module does."""
+        result = self._ansible(module, check, diff, options)
+        assert not result.get("failed"), f"{module} {options} failed: {result.get('msg')}\n{result}"
+        assert "warnings" not in result, result["warnings"]
+        assert "deprecations" not in result, result["deprecations"]
+        return result
+
+    def failure(self, module: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
+        """Run goldsmith.images.MODULE, which must fail with an error of ours, and return its result."""
+        result = self._ansible(module, check, False, options)
+        assert result.get("failed"), f"{module} {options} did not fail: {result}"
+        assert result.get("error_code"), f"{module} {options} failed without an error code: {result}"
+        assert "Traceback" not in result.get("msg", "") and "exception" not in result, result
+        return result
+
+    def run(self, command: str, check: bool = True) -> str:
+        """Run a shell command on the host over SSH and return its output."""
+        done = subprocess.run([LAB, "ssh", self.name, command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or not check, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _ansible(self, module: str, check: bool, diff: bool, options: dict[str, Any]) -> dict[str, Any]:
+        command = ["ansible", "-i", self.inventory, self.name, "-m", f"goldsmith.images.{module}"]
+        command += ["-a", json.dumps({name: value for name, value in options.items() if value is not None})]
+        command += ["--check"] * check + ["--diff"] * diff
+        environment = os.environ | {
+            "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "python"),
+        }
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        _before, arrow, result = done.stdout.partition(" => ")
+        assert arrow, f"{shlex.join(command)} gave no result:\n{done.stdout}{done.stderr}"
+        _skipped, _equals, said = _before.rpartition("|")
+        return json.loads(result) | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
+
+
+@pytest.fixture(scope="session")
+def inventory() -> str:
+    """Path of the running lab's inventory. A lab that is not up is an error, never a skipped test."""
+    done = subprocess.run([LAB, "inventory"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.exit(f"the test hosts are not up; run make lab-up first\n{done.stdout}{done.stderr}", returncode=3)
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def hv1(inventory: str) -> TestHost:
+    return TestHost("hv1", inventory)
+
+
+@pytest.fixture(scope="session")
+def hv2(inventory: str) -> TestHost:
+    return TestHost("hv2", inventory)
+
+
+@pytest.fixture(scope="session")
+def arm1(inventory: str) -> TestHost:
+    return TestHost("arm1", inventory)
