@@ -56,9 +56,8 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
     """Exit the module with what I(collect) reads from the host over a read-only connection."""
-    with _failures_told(module, []):
-        with open_host(module.params["libvirt_uri"], read_only=True) as host:
-            result = collect(host, module.params)
+    with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=True) as host:
+        result = collect(host, module.params)
     module.exit_json(changed=False, **result)
 
 

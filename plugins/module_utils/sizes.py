@@ -29,7 +29,9 @@ def parse_size(text: str | int, option: str = "size") -> int:
         raise BadInput(f"{option}: {str(text)!r} is not a size; accepted forms: {ACCEPTED_FORMS}")
     size = float(match["number"]) * factor if "." in match["number"] else int(match["number"]) * factor
     if size < 1 or size != int(size):
-        raise BadInput(f"{option}: {str(text)!r} is not a whole positive number of bytes; accepted forms: {ACCEPTED_FORMS}")
+        raise BadInput(
+            f"{option}: {str(text)!r} is not a whole positive number of bytes; accepted forms: {ACCEPTED_FORMS}"
+        )
     return int(size)
 
 

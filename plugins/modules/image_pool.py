@@ -41,7 +41,9 @@ options:
     description: Exported directory of a V(netfs) pool, or block device of an V(fs) pool.
     type: str
   source_format:
-    description: File system of V(fs) (as V(ext4), V(xfs)) or protocol of V(netfs) (as V(nfs), V(glusterfs)); libvirt's names.
+    description:
+      - File system of V(fs), as V(ext4) or V(xfs), or protocol of V(netfs), as V(nfs) or V(glusterfs).
+      - The names are libvirt's.
     type: str
   autostart:
     description: Whether libvirt starts the pool when the host starts.

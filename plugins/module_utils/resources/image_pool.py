@@ -64,7 +64,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there: I(pool) of this name, the pool (maybe another) that lies at the path, what it holds, who uses it."""
+    """The pool of this name, the other pool that lies at the path, what the pool holds and who uses that."""
 
     pool: StoragePool | None
     owner_of_path: str | None

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The catalogue of an image pool: the manifests and image records in its directory. There is no other register."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, field, replace
+
+from ..errors import BadInput, Conflict, Damaged, NotFound
+from ..files import Files
+from .manifest import Manifest
+from .naming import (
+    MANIFEST_SUFFIX,
+    PARTIAL,
+    Version,
+    catalog_file,
+    manifest_file,
+    version_stem,
+)
+
+RECORD_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """The mutable part of an image: I(markers) by name."""
+
+    image: str
+    description: str = ""
+    markers: dict[str, Version] = field(default_factory=dict)
+
+    def with_markers(self, names: tuple[str, ...], version: Version) -> ImageRecord:
+        """Return the record with the markers moved to the version."""
+        return replace(self, markers=self.markers | dict.fromkeys(names, version))
+
+    def without_version(self, version: Version) -> ImageRecord:
+        return replace(self, markers={name: at for name, at in self.markers.items() if at != version})
+
+    def markers_of(self, version: Version) -> list[str]:
+        return sorted(name for name, at in self.markers.items() if at == version)
+
+
+class Store:
+    """Reads and writes the catalogue in the directory of one image pool."""
+
+    def __init__(self, path: str, files: Files) -> None:
+        self.path = path
+        self.files = files
+
+    def full_path(self, name: str) -> str:
+        """Return the absolute path of a file of the pool's directory."""
+        return os.path.join(self.path, name)
+
+    def partial_path(self, name: str) -> str:
+        """Return where a file is written before it gets its final name; the directory is made when it is missing."""
+        directory = self.full_path(PARTIAL)
+        if not os.path.isdir(directory):
+            self.files.make_directory(directory, 0o711)
+        return os.path.join(directory, name)
+
+    def images(self) -> list[str]:
+        """Return the names of the images that have a version here."""
+        return sorted({manifest.image for manifest in self.manifests()})
+
+    def manifests(self, image: str | None = None) -> list[Manifest]:
+        """Return every published version, or those of one image, by name and from old to new."""
+        found = []
+        for name in os.listdir(self.path):
+            stem, suffix = name[: -len(MANIFEST_SUFFIX)], name[-len(MANIFEST_SUFFIX) :]
+            owner, at, _version = stem.partition("@")
+            if suffix == MANIFEST_SUFFIX and at and image in (None, owner):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(self._read_manifest(name))
+        return sorted(found, key=lambda manifest: (manifest.image, manifest.version))
+
+    def manifest(self, image: str, version: Version) -> Manifest | None:
+        """Return the manifest of one version, or None when it is not published here."""
+        try:
+            return self._read_manifest(manifest_file(image, version))
+        except FileNotFoundError:
+            return None
+
+    def record(self, image: str) -> ImageRecord:
+        """Return the image's record; one that was never written is empty."""
+        path = self.full_path(catalog_file(image))
+        try:
+            with open(path, "rb") as stream:
+                document = json.load(stream)
+            if document["schema"] != RECORD_SCHEMA:
+                raise Damaged(f"{path} has schema {document['schema']}, not {RECORD_SCHEMA}; update goldsmith.images")
+            markers = {name: Version.parse(version) for name, version in document["markers"].items()}
+            return ImageRecord(image, document["description"], markers)
+        except FileNotFoundError:
+            return ImageRecord(image)
+        except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
+            raise Damaged(
+                f"{path} is not an image record ({error!r}); restore it, or remove it and set its markers again"
+            ) from None
+
+    def resolve(self, image: str, version: str | None, marker: str | None) -> Manifest:
+        """Return the version that is named, or that the marker is on. Raises NotFound, naming what there is."""
+        known = self.manifests(image)
+        if not known:
+            images = ", ".join(self.images()) or "none"
+            raise NotFound(f"there is no desktop image {image} in {self.path}; images there: {images}")
+        if version is not None:
+            wanted = Version.parse(version)
+        else:
+            markers = self.record(image).markers
+            if marker not in markers:
+                there = ", ".join(sorted(markers)) or "none"
+                raise NotFound(f"image {image} has no marker {marker}; its markers: {there}")
+            wanted = markers[marker]
+        for manifest in known:
+            if manifest.version == wanted:
+                return manifest
+        there = ", ".join(str(manifest.version) for manifest in known)
+        raise NotFound(f"image {image} has no version {wanted}; published versions: {there}")
+
+    def commit(self, manifest: Manifest) -> None:
+        """Publish the version whose finished files lie at C(partial_path()) of their names. The manifest comes last.
+
+        Raises Conflict when another writer was first: then nothing of that one's files was touched.
+        """
+        for name in manifest.files:
+            self.files.set_mode(self.partial_path(name), 0o444)
+        try:
+            for name in manifest.files:
+                self.files.place(self.partial_path(name), self.full_path(name))
+            self.files.create(
+                self.full_path(manifest_file(manifest.image, manifest.version)), manifest.to_json(), 0o444
+            )
+        except FileExistsError as error:
+            raise Conflict(
+                f"another writer published image {manifest.image} version {manifest.version} at the same time "
+                f"({os.path.basename(error.filename2 or error.filename)} is there); run again to use its version"
+            ) from None
+
+    def save_record(self, record: ImageRecord) -> None:
+        """Replace the image's record at once."""
+        document = {
+            "schema": RECORD_SCHEMA,
+            "image": record.image,
+            "description": record.description,
+            "markers": {name: str(version) for name, version in sorted(record.markers.items())},
+        }
+        data = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+        self.files.write(self.full_path(catalog_file(record.image)), data)
+
+    def leftovers(self, image: str, version: Version) -> list[str]:
+        """Return what an interrupted run left of a version that has no manifest: data files, final and partial."""
+        if self.manifest(image, version) is not None:
+            return []
+        stem = version_stem(image, version) + "."
+        directories = [self.path, self.full_path(PARTIAL)]
+        return [
+            os.path.join(directory, name)
+            for directory in directories
+            if os.path.isdir(directory)
+            for name in sorted(os.listdir(directory))
+            if name.startswith(stem) and not name.endswith(".lock")
+        ]
+
+    def version_lock(self, image: str, version: Version) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of one version: who publishes or removes it. Raises Busy."""
+        return self._lock(version_stem(image, version) + ".lock", f"image {image} version {version}")
+
+    def image_lock(self, image: str) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of the image's record. Raises Busy."""
+        return self._lock(f"{image}.lock", f"the record of image {image}")
+
+    def _lock(self, name: str, subject: str) -> contextlib.AbstractContextManager[None]:
+        return self.files.lock(self.partial_path(name), subject)
+
+    def _read_manifest(self, name: str) -> Manifest:
+        path = self.full_path(name)
+        with open(path, "rb") as stream:
+            return Manifest.from_json(stream.read(), path)
