@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The command line of the lab."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import machine
+from .host import DEFAULT_NAMES
+from .lab import Lab
+from .process import LabError, succeeds
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+_PRINTING = threading.Lock()
+
+
+def main() -> int:
+    """Run one command; the exit status."""
+    arguments = _parser().parse_args()
+    try:
+        return arguments.function(arguments)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; run up again to go on, or down to remove what was made", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lab",
+        description="Test hosts in containers: hv1 and hv2 (x86-64), arm1 (aarch64, emulated). "
+        "The environment variable LAB names the lab, so that several stand side by side.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help_text, description=help_text)
+        added.set_defaults(function=function)
+        return added
+
+    up = command("up", _up, "make and start the hosts that are missing, and wait until they answer")
+    up.add_argument("--arm", action=argparse.BooleanOptionalAction, default=True, help="with the ARM host arm1")
+    up.add_argument("hosts", nargs="*", metavar="HOST", help="only these (hv1, hv2, ..., arm1, ...)")
+    command("down", _down, "remove this lab: its hosts, their disks, its network, its keys")
+    ssh = command("ssh", _ssh, "log in to a host, or run a command there")
+    ssh.add_argument("host", metavar="HOST")
+    ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
+    command("status", _status, "show the hosts of this lab; status 1 unless all answer")
+    command("inventory", _inventory, "print the path of the Ansible inventory")
+    command("packages", _packages, "print the Debian packages that the machine needs")
+    return parser
+
+
+def _lab() -> Lab:
+    name = os.environ.get("LAB") or "default"
+    return Lab(name, REPOSITORY / "build" / "lab" / name)
+
+
+def _say(line: str) -> None:
+    with _PRINTING:
+        print(line, flush=True)
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    begun = time.monotonic()
+    names = arguments.hosts or [name for name in DEFAULT_NAMES if arguments.arm or not name.startswith("arm")]
+    lab = _lab()
+    lab.up(list(dict.fromkeys(names)), _say)
+    _say(f"lab '{lab.name}' is up ({time.monotonic() - begun:.1f} s); inventory: {lab.inventory}")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    begun = time.monotonic()
+    lab = _lab()
+    lab.down(_say)
+    _say(f"lab '{lab.name}' is gone ({time.monotonic() - begun:.1f} s)")
+    return 0
+
+
+def _ssh(arguments: argparse.Namespace) -> int:
+    line = _lab().ssh_command(arguments.host, *arguments.command)
+    os.execvp(line[0], line)  # noqa: S606 (no shell: this process becomes ssh)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    machine.check(arm=False)
+    lab = _lab()
+    containers = lab.containers()
+    if not containers:
+        raise LabError(f"lab '{lab.name}' is not up: run LAB={lab.name} tests/lab/lab up")
+    all_answer = True
+    for name, entry in sorted(containers.items()):
+        answers = entry["State"] == "running" and succeeds(*lab.ssh_command(name, "virsh -c qemu:///system version"))
+        all_answer = all_answer and answers
+        _say(f"{name:6} {entry['State']:9} {'libvirt answers over SSH' if answers else 'does not answer'}")
+    return 0 if all_answer else 1
+
+
+def _inventory(arguments: argparse.Namespace) -> int:
+    lab = _lab()
+    if not lab.inventory.exists():
+        raise LabError(f"lab '{lab.name}' is not up: run LAB={lab.name} tests/lab/lab up")
+    print(lab.inventory)
+    return 0
+
+
+def _packages(arguments: argparse.Namespace) -> int:
+    print("\n".join([*machine.PACKAGES, *machine.ARM_PACKAGES]))
+    return 0
