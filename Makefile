@@ -1,0 +1,91 @@
+# The commands of this repository. The work is done by the scripts in tools/ and by tests/lab/lab.
+
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+.PHONY: demo
+demo: ## set up what is missing and run the VDI workflow on this machine
+	@tools/setup .venv controller image-host guest-builder
+	@tools/build-collection
+	@tools/start-libvirt
+	@tools/playbook demo
+
+.PHONY: demo-clean
+demo-clean: ## remove exactly what the demo made
+	@tools/setup .venv controller image-host
+	@tools/build-collection
+	@tools/start-libvirt
+	@tools/playbook demo_clean
+
+.PHONY: test
+test: ## set up what is missing and run every check of this repository
+	@tools/test
+
+.PHONY: test-quick
+test-quick: lint unit ## lint and unit tests, within a minute
+
+.PHONY: setup
+setup: ## install what make test needs
+	@tools/setup .venv test checks lab
+
+# The part of it that needs no test hosts.
+.PHONY: setup-quick
+setup-quick:
+	@tools/setup .venv test checks
+
+.PHONY: lint
+lint: setup-quick ## formatting, types and lint
+	@tools/lint
+
+.PHONY: sanity
+sanity: setup-quick ## ansible-test sanity
+	@tools/sanity
+
+.PHONY: unit
+unit: setup-quick ## unit tests: no libvirt, no network
+	@pytest tests/unit
+
+.PHONY: lab-up
+lab-up: setup ## start the test hosts (LAB=name for several side by side)
+	@tests/lab/lab up
+
+.PHONY: lab-down
+lab-down: ## stop and remove the test hosts
+	@tests/lab/lab down
+
+.PHONY: integration
+integration: setup ## integration tests on the test hosts
+	@pytest tests/integration
+
+.PHONY: molecule
+molecule: setup collection ## tests of the roles on the test hosts
+	@cd extensions && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/collections molecule test --all
+
+.PHONY: demo-test
+demo-test: setup collection ## the demo on a test host, twice, and its removal
+	@tools/demo-test
+
+.PHONY: bench
+bench: ## measure against peers; writes build/bench.json
+	@tools/setup build/venv-bench bench image-host guest-builder
+	@build/venv-bench/bin/python benchmarks/bench.py
+
+.PHONY: docs
+docs: setup-quick ## documentation of modules and roles in build/docs/html
+	@tools/docs/build
+
+.PHONY: collection
+collection: setup-quick ## build the collection and install it into build/collections
+	@tools/build-collection
+
+.PHONY: clean
+clean: ## remove what the other commands made in this directory, except .venv
+	@rm -rf build .ansible
