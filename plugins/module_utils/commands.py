@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
 
 from .errors import ToolFailed
 
@@ -28,12 +30,52 @@ def run_command(arguments: list[str], environment: dict[str, str] | None = None,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
         )
     except FileNotFoundError:
-        raise ToolFailed(
-            f"the program {program} is not installed on this host; role goldsmith.images.image_host installs it"
-        ) from None
+        raise _missing(program) from None
     except subprocess.TimeoutExpired:
         raise ToolFailed(f"{program} did not end within {timeout:g} s: {' '.join(arguments)}") from None
     if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip() or "it said nothing")[-2000:]
-        raise ToolFailed(f"{program} failed with status {done.returncode}: {words} (command: {' '.join(arguments)})")
+        raise _failure(arguments, done.returncode, done.stderr.strip() or done.stdout.strip())
     return done.stdout
+
+
+def stream_command(arguments: list[str]) -> Iterator[str]:
+    """Run a program as L(run_command) does, and yield the lines of its output as they come: it may be long.
+
+    The program ends with the iteration, however that ends. Raises ToolFailed when it is missing or fails.
+    """
+    with tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                errors="surrogateescape",
+                env={**os.environ, "LC_ALL": "C.UTF-8"},
+            )
+        except FileNotFoundError:
+            raise _missing(os.path.basename(arguments[0])) from None
+        try:
+            yield from process.stdout
+            status = process.wait()
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+        if status != 0:
+            errors.seek(0)
+            raise _failure(arguments, status, errors.read().decode(errors="replace").strip())
+
+
+def _missing(program: str) -> ToolFailed:
+    return ToolFailed(
+        f"the program {program} is not installed on this host; role goldsmith.images.image_host installs it"
+    )
+
+
+def _failure(arguments: list[str], status: int, said: str) -> ToolFailed:
+    words = (said or "it said nothing")[-2000:]
+    return ToolFailed(
+        f"{os.path.basename(arguments[0])} failed with status {status}: {words} (command: {' '.join(arguments)})"
+    )

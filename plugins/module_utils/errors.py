@@ -8,15 +8,19 @@ stable: playbooks may test for it. Only reconcile.py turns an error into C(fail_
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 
 class ImagesError(Exception):
     """Base of all errors that a user can cause or meet."""
 
     error_code = "error"
 
-    def __init__(self, message: str, users: list[str] | None = None) -> None:
+    def __init__(self, message: str, users: list[str] | None = None, facts: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.users = users or []
+        self.facts = facts or {}
 
 
 class BadInput(ImagesError):
@@ -109,5 +113,21 @@ class LibvirtFailed(ImagesError):
     error_code = "libvirt_failed"
 
 
+class FileFailed(ImagesError):
+    """The operating system refused or failed to read or write a file."""
+
+    error_code = "file_failed"
+
+
 class CheckModeWrite(AssertionError):
     """A write was attempted in check mode: always a bug of this collection, never the user's."""
+
+
+def from_os_error(error: OSError) -> ImagesError:
+    """Return what the operating system's error means to a user."""
+    message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return PermissionDenied(f"no permission on this host: {message}; run the task with become: true")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoSpace(f"the file system is full: {message}; make room and run again")
+    return FileFailed(message)

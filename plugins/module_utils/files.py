@@ -24,6 +24,8 @@ from .sizes import human_size
 class Files:
     """Writes to the local file system. Paths are absolute; modes are octal numbers."""
 
+    read_only = False
+
     def permit(self, path: str) -> str:
         """Return I(path), when writing there is allowed. A tool that writes by itself gets its path from here."""
         return path
@@ -60,6 +62,14 @@ class Files:
         os.unlink(source)
         sync_directory(os.path.dirname(path))
 
+    def replace(self, source: str, path: str) -> None:
+        """Give the finished file I(source) its final name, on the same file system, durably, in place of what is there.
+
+        Who has the old file open keeps the old content.
+        """
+        os.rename(self.permit(source), self.permit(path))
+        sync_directory(os.path.dirname(path))
+
     def remove(self, path: str) -> None:
         """Remove the file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
@@ -78,26 +88,23 @@ class Files:
 
     @contextlib.contextmanager
     def lock(self, path: str, subject: str) -> Iterator[None]:
-        """Hold the lock file for the block; the kernel drops it when the process dies, however it dies.
+        """Hold the lock file for the block, and remove it then; the kernel drops a lock when the process dies.
 
         Raises Busy, naming I(subject), when another process holds it. Works between the hosts of an NFS share
         too (Linux maps flock to byte-range locks there).
         """
-        descriptor = os.open(self.permit(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
-                raise
-            raise Busy(f"another run is working on {subject}; wait for it to end and run again") from None
+        descriptor = _open_locked(self.permit(path), subject)
         try:
             yield
         finally:
+            # Removed while it is held: who waits for this very file sees that it lost its name, and opens anew.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             os.close(descriptor)
 
     def _temporary(self, path: str, data: bytes, mode: int) -> str:
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(self.permit(path)))
+        directory, name = os.path.split(self.permit(path))
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.new-", dir=directory)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(data)
@@ -113,12 +120,32 @@ class Files:
 class ReadOnlyFiles(Files):
     """The files of check mode: every write is refused, and locks are not taken."""
 
+    read_only = True
+
     def permit(self, path: str) -> str:
         raise CheckModeWrite(f"check mode must not write {path}")
 
     @contextlib.contextmanager
     def lock(self, path: str, subject: str) -> Iterator[None]:
         yield
+
+
+def _open_locked(path: str, subject: str) -> int:
+    """Return the descriptor of the lock file, held, and still the file of this name."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise
+            raise Busy(f"another run is working on {subject}; wait for it to end and run again") from None
+        os.close(descriptor)
 
 
 def sync_directory(path: str) -> None:
@@ -130,9 +157,17 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def require_space(directory: str, needed: int, purpose: str) -> None:
-    """Raise NoSpace, with needed and free bytes, unless I(directory)'s file system has I(needed) bytes free."""
-    free = shutil.disk_usage(directory).free
+def free_space(directory: str) -> int:
+    """Return how many bytes are free in the file system of the directory."""
+    return shutil.disk_usage(directory).free
+
+
+def require_space(directory: str, needed: int, purpose: str, seen_free: int | None = None) -> None:
+    """Raise NoSpace, with needed and free bytes, unless I(directory)'s file system has I(needed) bytes free.
+
+    A plan gives the free bytes that were seen; without them they are looked up.
+    """
+    free = free_space(directory) if seen_free is None else seen_free
     if free < needed:
         raise NoSpace(
             f"{purpose} needs {needed} bytes ({human_size(needed)}) in {directory}, but only {free} bytes "

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
 from .changes import Change
-from .errors import ImagesError
+from .errors import ImagesError, from_os_error
+from .files import Files
 from .hypervisor.connection import Host, open_host
 
 
@@ -61,15 +63,33 @@ def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], di
     module.exit_json(changed=False, **result)
 
 
+def run_facts(module: AnsibleModule, collect: Callable[[Host], dict[str, Any]]) -> None:
+    """Exit the module with what I(collect) reads from the host, as facts. Outside of check mode it may keep a cache."""
+    with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=True) as host:
+        facts = collect(host if module.check_mode else replace(host, files=Files()))
+    module.exit_json(changed=False, ansible_facts=facts)
+
+
+def run_action(module: AnsibleModule, act: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
+    """Exit the module with the result of I(act), which does something once and says itself whether it C(changed)."""
+    with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+        result = act(host, module.params)
+    module.exit_json(**result)
+
+
 @contextlib.contextmanager
 def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
-    """Turn our errors into fail_json, with what was done before the failure."""
+    """Turn errors into fail_json, with what was done before the failure."""
     try:
-        yield
+        try:
+            yield
+        except OSError as error:
+            raise from_os_error(error) from error
     except ImagesError as error:
         facts = {"error_code": error.error_code, "changed": bool(done), "actions": [c.sentence for c in done]}
         if error.users:
             facts["users"] = error.users
+        facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
 
 
@@ -79,6 +99,10 @@ def _diff(module: AnsibleModule, plan: list[Change]) -> dict[str, Any]:
     sides: dict[str, dict[str, Any]] = {"before": {}, "after": {}}
     for change in plan:
         for side, value in (("before", change.before), ("after", change.after)):
-            if value is not None:
-                sides[side][change.subject] = value
+            if value is None:
+                continue
+            told = sides[side].get(change.subject)
+            # Several changes of one thing tell of different fields.
+            both = isinstance(told, dict) and isinstance(value, dict)
+            sides[side][change.subject] = {**told, **value} if both else value
     return {"diff": sides}

@@ -9,10 +9,11 @@ of 1024; KB, MB, GB, TB are powers of 1000; no suffix or "B" means bytes.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from .errors import BadInput
 
-_PATTERN = re.compile(r"^\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*$")
+_PATTERN = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]+)?)\s*(?P<unit>[A-Za-z]*)\s*")
 _UNITS = {"": 1, "b": 1}
 for _power, _letter in enumerate("kmgt", start=1):
     _UNITS[_letter] = _UNITS[_letter + "ib"] = 1024**_power
@@ -23,12 +24,12 @@ ACCEPTED_FORMS = "20GiB, 512 MiB, 1.5T, 2 GB (powers of 1000) or a number of byt
 
 def parse_size(text: str | int, option: str = "size") -> int:
     """Return the size in bytes. Raises BadInput naming I(option) and the accepted forms."""
-    match = _PATTERN.match(str(text))
+    match = _PATTERN.fullmatch(str(text))
     factor = _UNITS.get(match["unit"].lower()) if match else None
     if match is None or factor is None:
         raise BadInput(f"{option}: {str(text)!r} is not a size; accepted forms: {ACCEPTED_FORMS}")
-    size = float(match["number"]) * factor if "." in match["number"] else int(match["number"]) * factor
-    if size < 1 or size != int(size):
+    size = Fraction(match["number"]) * factor
+    if size < 1 or size.denominator != 1:
         raise BadInput(
             f"{option}: {str(text)!r} is not a whole positive number of bytes; accepted forms: {ACCEPTED_FORMS}"
         )

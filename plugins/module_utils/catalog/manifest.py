@@ -34,9 +34,10 @@ class ManifestDisk:
 
 @dataclass(frozen=True)
 class ManifestNvram:
-    """UEFI variables of a version; I(digest) as of a disk."""
+    """UEFI variables of a version; I(size) in bytes, I(digest) as of a disk."""
 
     file: str
+    size: int
     digest: str
 
 
@@ -51,7 +52,10 @@ class Firmware:
 
 @dataclass(frozen=True)
 class SourceDisk:
-    """What a disk of the source VM looked like when it was published: tells whether it was written to since."""
+    """What a disk of the source VM looked like when it was published: tells whether it was written to since.
+
+    I(size) is that of the file, not of the disk in it.
+    """
 
     path: str
     size: int
@@ -94,7 +98,13 @@ class Manifest:
     @property
     def files(self) -> list[str]:
         """Names of the version's data files, in the pool's directory."""
-        return [disk.file for disk in self.disks] + ([self.nvram.file] if self.nvram else [])
+        return list(self.sizes)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many bytes each data file has, by its name."""
+        sizes = {disk.file: disk.virtual_size for disk in self.disks}
+        return sizes | ({self.nvram.file: self.nvram.size} if self.nvram else {})
 
     def to_json(self) -> bytes:
         document = asdict(self) | {"version": str(self.version), "parent": str(self.parent) if self.parent else None}

@@ -15,9 +15,10 @@ SOURCE_VMS = "source-vms"
 DESKTOPS = "desktops"
 
 MANIFEST_SUFFIX = ".manifest.json"
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+_TOOL = "tool-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OUR_FILE = re.compile(r"^(.+@\d+\.\d+\.(disk\d+\.raw|nvram|manifest\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$")
-_VERSION = re.compile(r"^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$")
+_VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True, order=True)
@@ -29,7 +30,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> Version:
-        match = _VERSION.match(text)
+        match = _VERSION.fullmatch(text)
         if match is None:
             raise BadInput(
                 f"version: {text!r} is not a version; a version is MAJOR.MINOR, as '1.0' (quote it in YAML, "
@@ -46,10 +47,19 @@ class Version:
 
 def check_name(name: str, option: str) -> str:
     """Return I(name), when it can name an image, marker, tool image, source VM or desktop pool; else raise BadInput."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise BadInput(
             f"{option}: {name!r} cannot be used as a name; a name has 1 to 64 of the characters A-Z a-z 0-9 . _ - "
             "and begins with a letter or digit"
+        )
+    return name
+
+
+def check_image_name(name: str, option: str) -> str:
+    """Return I(name), when it can name an image; else raise BadInput."""
+    if check_name(name, option).startswith(_TOOL):
+        raise BadInput(
+            f"{option}: {name!r} cannot name a desktop image; names that begin with {_TOOL!r} are of tool images"
         )
     return name
 
@@ -76,11 +86,11 @@ def catalog_file(image: str) -> str:
 
 
 def tool_image_file(name: str) -> str:
-    return f"tool-{name}.iso"
+    return f"{_TOOL}{name}.iso"
 
 
 def tool_record_file(name: str) -> str:
-    return f"tool-{name}.json"
+    return f"{_TOOL}{name}.json"
 
 
 def our_files(pool_path: str) -> list[str]:
@@ -101,8 +111,8 @@ def holdings(pool_path: str) -> list[str]:
         if name.endswith(MANIFEST_SUFFIX) and "@" in name:
             image, _at, version = name[: -len(MANIFEST_SUFFIX)].partition("@")
             held.append(f"desktop image {image} {version}")
-        elif name.startswith("tool-") and name.endswith(".iso"):
-            held.append(f"tool image {name[len('tool-') : -len('.iso')]}")
+        elif name.startswith(_TOOL) and name.endswith(".iso"):
+            held.append(f"tool image {name[len(_TOOL) : -len('.iso')]}")
     for directory, kind in ((SOURCE_VMS, "source VM file"), (DESKTOPS, "desktop file")):
         held.extend(f"{kind} {name}" for name in _names(os.path.join(pool_path, directory)))
     return held

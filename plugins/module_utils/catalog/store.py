@@ -7,10 +7,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from ..errors import BadInput, Conflict, Damaged, NotFound
-from ..files import Files
+from ..files import Files, sync_directory
 from .manifest import Manifest
 from .naming import (
     MANIFEST_SUFFIX,
@@ -26,21 +28,32 @@ RECORD_SCHEMA = 1
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """The mutable part of an image: I(markers) by name."""
+    """The mutable part of an image: I(markers) by name, I(descriptions) that were edited after publishing."""
 
     image: str
-    description: str = ""
     markers: dict[str, Version] = field(default_factory=dict)
+    descriptions: dict[Version, str] = field(default_factory=dict)
 
-    def with_markers(self, names: tuple[str, ...], version: Version) -> ImageRecord:
+    def with_markers(self, names: Iterable[str], version: Version) -> ImageRecord:
         """Return the record with the markers moved to the version."""
         return replace(self, markers=self.markers | dict.fromkeys(names, version))
 
+    def with_description(self, version: Version, description: str) -> ImageRecord:
+        return replace(self, descriptions=self.descriptions | {version: description})
+
     def without_version(self, version: Version) -> ImageRecord:
-        return replace(self, markers={name: at for name, at in self.markers.items() if at != version})
+        """Return the record with nothing in it about the version."""
+        return replace(
+            self,
+            markers={name: at for name, at in self.markers.items() if at != version},
+            descriptions={at: text for at, text in self.descriptions.items() if at != version},
+        )
 
     def markers_of(self, version: Version) -> list[str]:
         return sorted(name for name, at in self.markers.items() if at == version)
+
+    def description_of(self, manifest: Manifest) -> str:
+        return self.descriptions.get(manifest.version, manifest.description)
 
 
 class Store:
@@ -60,6 +73,14 @@ class Store:
         if not os.path.isdir(directory):
             self.files.make_directory(directory, 0o711)
         return os.path.join(directory, name)
+
+    def staging_path(self, image: str, version: Version, name: str) -> str:
+        """Return where one run writes the file of a version; another run never gets the same path.
+
+        A child process may outlive the run that was killed: it must not meet the files of the next one.
+        """
+        rest = name[len(version_stem(image, version)) :]
+        return self.partial_path(f"{version_stem(image, version)}.{secrets.token_hex(4)}{rest}")
 
     def images(self) -> list[str]:
         """Return the names of the images that have a version here."""
@@ -92,7 +113,8 @@ class Store:
             if document["schema"] != RECORD_SCHEMA:
                 raise Damaged(f"{path} has schema {document['schema']}, not {RECORD_SCHEMA}; update goldsmith.images")
             markers = {name: Version.parse(version) for name, version in document["markers"].items()}
-            return ImageRecord(image, document["description"], markers)
+            descriptions = {Version.parse(version): text for version, text in document["descriptions"].items()}
+            return ImageRecord(image, markers, descriptions)
         except FileNotFoundError:
             return ImageRecord(image)
         except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
@@ -120,49 +142,90 @@ class Store:
         there = ", ".join(str(manifest.version) for manifest in known)
         raise NotFound(f"image {image} has no version {wanted}; published versions: {there}")
 
-    def commit(self, manifest: Manifest) -> None:
-        """Publish the version whose finished files lie at C(partial_path()) of their names. The manifest comes last.
+    def damage(self, manifest: Manifest) -> list[str]:
+        """Return what is wrong with the files of a published version, as C(office@1.0.disk0.raw is missing)."""
+        found = []
+        for name, size in manifest.sizes.items():
+            there = _size_of(self.full_path(name))
+            if there is None:
+                found.append(f"{name} is missing")
+            elif there != size:
+                found.append(f"{name} has {there} bytes instead of {size}")
+        return found
 
-        Raises Conflict when another writer was first: then nothing of that one's files was touched.
+    def commit(self, manifest: Manifest, written: dict[str, str]) -> None:
+        """Publish the version whose finished files lie at the paths I(written), by their names. The manifest is last.
+
+        Raises Conflict when another writer was first: then nothing of that one's files was touched. Whatever is
+        raised, no file of this one is left under its final name.
         """
-        for name in manifest.files:
-            self.files.set_mode(self.partial_path(name), 0o444)
+        for path in written.values():
+            self.files.set_mode(path, 0o444)
+        placed = []
         try:
-            for name in manifest.files:
-                self.files.place(self.partial_path(name), self.full_path(name))
+            for name, path in written.items():
+                self.files.place(path, self.full_path(name))
+                placed.append(name)
             self.files.create(
                 self.full_path(manifest_file(manifest.image, manifest.version)), manifest.to_json(), 0o444
             )
-        except FileExistsError as error:
+        except OSError as error:
+            for name in placed:
+                self.files.remove(self.full_path(name))
+            if not isinstance(error, FileExistsError):
+                raise
             raise Conflict(
                 f"another writer published image {manifest.image} version {manifest.version} at the same time "
                 f"({os.path.basename(error.filename2 or error.filename)} is there); run again to use its version"
             ) from None
 
+    def remove_version(self, image: str, version: Version) -> None:
+        """Remove a version and all that is left of it: what the record says, the manifest, then the data.
+
+        Stopped at any moment, what is there is either the whole version or none. The record goes with the last
+        version. Both locks are the caller's.
+        """
+        record = self.record(image)
+        if record.without_version(version) != record:
+            self.save_record(record.without_version(version))
+        self.files.remove(self.full_path(manifest_file(image, version)))
+        sync_directory(self.path)
+        for path in self.leftovers(image, version):
+            self.files.remove(path)
+        self.tidy_record(image)
+
+    def tidy_record(self, image: str) -> None:
+        """Remove the record of an image that has no version any more. The image's lock is the caller's."""
+        self._remove_unfinished_records(image)
+        if not self.manifests(image):
+            self.files.remove(self.full_path(catalog_file(image)))
+
     def save_record(self, record: ImageRecord) -> None:
-        """Replace the image's record at once."""
+        """Replace the image's record at once. The image's lock is the caller's."""
+        self._remove_unfinished_records(record.image)
         document = {
             "schema": RECORD_SCHEMA,
             "image": record.image,
-            "description": record.description,
             "markers": {name: str(version) for name, version in sorted(record.markers.items())},
+            "descriptions": {str(version): text for version, text in sorted(record.descriptions.items())},
         }
         data = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
         self.files.write(self.full_path(catalog_file(record.image)), data)
 
     def leftovers(self, image: str, version: Version) -> list[str]:
-        """Return what an interrupted run left of a version that has no manifest: data files, final and partial."""
-        if self.manifest(image, version) is not None:
-            return []
+        """Return what an interrupted run left of a version: files of it that no manifest names, final and partial."""
+        manifest = self.manifest(image, version)
+        published = [*manifest.files, manifest_file(image, version)] if manifest else []
         stem = version_stem(image, version) + "."
-        directories = [self.path, self.full_path(PARTIAL)]
-        return [
-            os.path.join(directory, name)
-            for directory in directories
-            if os.path.isdir(directory)
-            for name in sorted(os.listdir(directory))
-            if name.startswith(stem) and not name.endswith(".lock")
-        ]
+        found = []
+        for directory, whole in ((self.path, published), (self.full_path(PARTIAL), [])):
+            names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+            found += [
+                os.path.join(directory, name)
+                for name in names
+                if name.startswith((stem, "." + stem)) and name not in whole and not name.endswith(".lock")
+            ]
+        return found
 
     def version_lock(self, image: str, version: Version) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of one version: who publishes or removes it. Raises Busy."""
@@ -172,6 +235,12 @@ class Store:
         """Hold the lock of the image's record. Raises Busy."""
         return self._lock(f"{image}.lock", f"the record of image {image}")
 
+    def _remove_unfinished_records(self, image: str) -> None:
+        """Remove what a writer left that died: no other can be at work under the image's lock."""
+        for name in os.listdir(self.path):
+            if name.startswith(f".{catalog_file(image)}."):
+                self.files.remove(self.full_path(name))
+
     def _lock(self, name: str, subject: str) -> contextlib.AbstractContextManager[None]:
         return self.files.lock(self.partial_path(name), subject)
 
@@ -179,3 +248,10 @@ class Store:
         path = self.full_path(name)
         with open(path, "rb") as stream:
             return Manifest.from_json(stream.read(), path)
+
+
+def _size_of(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None

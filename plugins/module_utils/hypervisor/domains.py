@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .connection import Host, libvirt
@@ -29,7 +30,10 @@ class DomainDisk:
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain as libvirt has it now. I(xml) is its persistent definition, or the live one of a transient domain."""
+    """A domain as libvirt has it now. I(xml) is its persistent definition, or the live one of a transient domain.
+
+    I(disks) are those of I(xml); I(live_disks) what the running domain has open now, which may be others.
+    """
 
     name: str
     uuid: str
@@ -41,6 +45,7 @@ class Domain:
     disks: tuple[DomainDisk, ...]
     nvram: str | None
     mark: Mark | None
+    live_disks: tuple[DomainDisk, ...] = ()
 
     @property
     def state(self) -> str:
@@ -51,7 +56,7 @@ class Domain:
     @property
     def paths(self) -> list[str]:
         """Every file and block device that the domain names, absolute and without symbolic links."""
-        named = [disk.path for disk in self.disks] + [self.nvram]
+        named = [disk.path for disk in self.disks + self.live_disks] + [self.nvram]
         return [os.path.realpath(path) for path in named if path]
 
 
@@ -81,6 +86,7 @@ def read_domain(handle: virDomain) -> Domain | None:
     try:
         persistent = bool(handle.isPersistent())
         xml = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if persistent else 0)
+        live_xml = handle.XMLDesc() if persistent and handle.isActive() else None
         state = handle.state()[0]
         autostart = bool(handle.autostart()) if persistent else False
     except libvirt.libvirtError as error:
@@ -96,10 +102,24 @@ def read_domain(handle: virDomain) -> Domain | None:
         autostart=autostart,
         persistent=persistent,
         xml=xml,
-        disks=read_disks(root),
+        disks=_with_volume_paths(handle, root),
         nvram=root.findtext("os/nvram") or None,
         mark=read_mark(root),
+        live_disks=_with_volume_paths(handle, ET.fromstring(live_xml)) if live_xml else (),
     )
+
+
+def _with_volume_paths(handle: virDomain, domain: ET.Element) -> tuple[DomainDisk, ...]:
+    """Return the domain's disks; one that is named as a volume of a storage pool gets the volume's path."""
+    disks = []
+    for disk, source in zip(read_disks(domain), domain.iterfind("devices/disk")):
+        volume = source.find("source[@pool][@volume]")
+        if disk.path is None and volume is not None:
+            with contextlib.suppress(libvirt.libvirtError):
+                pool = handle.connect().storagePoolLookupByName(volume.get("pool"))
+                disk = replace(disk, path=pool.storageVolLookupByName(volume.get("volume")).path())
+        disks.append(disk)
+    return tuple(disks)
 
 
 def read_disks(domain: ET.Element) -> tuple[DomainDisk, ...]:

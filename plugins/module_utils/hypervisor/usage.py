@@ -12,9 +12,9 @@ from .domains import Domain
 
 
 def files_of(domain: Domain) -> set[str]:
-    """Return every file that the domain stands on: disks with their backing chains, CD-ROMs, NVRAM."""
+    """Return every file that the domain stands on or has open now: disks with their backing chains, CD-ROMs, NVRAM."""
     used = set(domain.paths)
-    for disk in domain.disks:
+    for disk in domain.disks + domain.live_disks:
         if disk.path:
             used.update(backing_chain(disk.path, disk.format))
     return used

@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The digest of a disk: the SHA-256 Merkle root of BitTorrent v2 over the bytes that a guest sees.
+
+Format: BEP 52, "pieces root". The leaves are the SHA-256 hashes of blocks of 16 KiB; the last block is hashed as
+long as it is. The leaves are filled up with hashes of zero bytes to a power of two, and each inner node is the hash
+of its two children. As text a digest is C(sha256-merkle-16k:) and the root in hexadecimal; the root itself is the
+C(pieces root) by which a BitTorrent v2 swarm knows the same content.
+
+Holes are not read: the hash of a subtree of zero bytes is known for every height. Data is hashed in chunks, on all
+processors at once (hashlib lets go of the interpreter's lock), and the tree keeps one node a height: a disk of
+20 TiB takes no more memory than one of 20 MiB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from .extents import Extent, by_chunk, raw_extents
+
+BLOCK = 16 * 1024
+CHUNK_HEIGHT = 8
+CHUNK = BLOCK << CHUNK_HEIGHT  # 4 MiB: what one thread reads and hashes at a time
+PREFIX = "sha256-merkle-16k:"
+
+_MAX_THREADS = 16  # a chunk is 256 calls of hashlib; more threads only wait for the interpreter's lock
+_MAX_HEIGHT = 50
+_ZERO_BLOCK = hashlib.sha256(bytes(BLOCK)).digest()
+
+Sink = Callable[[int, memoryview], object]
+
+
+def _grown(leaf: bytes) -> list[bytes]:
+    """Return the root of the full subtree of equal leaves, for every height."""
+    roots = [leaf]
+    for _height in range(_MAX_HEIGHT):
+        roots.append(hashlib.sha256(roots[-1] * 2).digest())
+    return roots
+
+
+_ZEROS = _grown(_ZERO_BLOCK)  # subtrees of blocks of zero bytes
+_PADDING = _grown(bytes(32))  # subtrees beyond the end of the disk
+
+
+def digest_file(path: str) -> str:
+    """Return the digest of a raw file. Its holes are not read."""
+    return digest_extents(raw_extents(path), os.stat(path).st_size)
+
+
+def digest_extents(extents: Iterable[Extent], size: int, sink: Sink | None = None) -> str:
+    """Return the digest of I(size) bytes, of which I(extents) (in order) hold what is not zero.
+
+    I(sink) is given every run of blocks that are not all zero, as C((offset, bytes)), from several threads and in no
+    order; the bytes are its own only until it returns. What the sink raises is raised here.
+    """
+    tree = _Tree(size)
+    threads = min(len(os.sched_getaffinity(0)) + 1, _MAX_THREADS)
+    with _Files() as files, ThreadPoolExecutor(threads) as executor:
+        reader = _Reader(size, files, sink)
+        pending: deque[tuple[int, Future[list[bytes]]]] = deque()
+        for number, parts in by_chunk(extents, CHUNK):
+            pending.append((number, executor.submit(reader.leaves, number, parts)))
+            if len(pending) > 2 * threads:
+                tree.add_chunk(*_result(pending))
+        while pending:
+            tree.add_chunk(*_result(pending))
+    return PREFIX + tree.root().hex()
+
+
+def _result(pending: deque[tuple[int, Future[list[bytes]]]]) -> tuple[int, list[bytes]]:
+    number, future = pending.popleft()
+    return number, future.result()
+
+
+class _Tree:
+    """A Merkle tree that is built from left to right; complete subtrees are kept, one a height at most."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._blocks = -(-size // BLOCK)  # leaves that stand for content
+        self._count = 0  # leaves so far
+        self._stack: list[tuple[int, bytes]] = []  # (height, root), from left to right, heights falling
+
+    def add_chunk(self, number: int, nodes: list[bytes]) -> None:
+        """Add the leaves of a chunk; what lies between it and the one before is zero."""
+        self._add_zeros(number << CHUNK_HEIGHT)
+        for leaf in nodes:
+            self._push(0, leaf)
+
+    def root(self) -> bytes:
+        """Return the root, once all chunks are there. BEP 52 has none for nothing: it is the hash of no bytes here."""
+        if not self._size:
+            return hashlib.sha256(b"").digest()
+        self._add_zeros(self._blocks)
+        height = max(self._blocks - 1, 0).bit_length()
+        while self._stack[0][0] != height:
+            low = self._stack[-1][0]
+            self._push(low, _PADDING[low])
+        return self._stack[0][1]
+
+    def _add_zeros(self, until: int) -> None:
+        """Add leaves of zero bytes up to the leaf I(until), in subtrees as large as fit."""
+        last, tail = self._blocks - 1, self._size % BLOCK
+        while self._count < until:
+            if self._count == last and tail:
+                self._push(0, hashlib.sha256(bytes(tail)).digest())
+                continue
+            stop = min(until, last) if tail else until
+            fitting = (stop - self._count).bit_length() - 1
+            aligned = (self._count & -self._count).bit_length() - 1 if self._count else fitting
+            height = min(fitting, aligned)
+            self._push(height, _ZEROS[height])
+
+    def _push(self, height: int, node: bytes) -> None:
+        self._count += 1 << height
+        while self._stack and self._stack[-1][0] == height:
+            node = hashlib.sha256(self._stack.pop()[1] + node).digest()
+            height += 1
+        self._stack.append((height, node))
+
+
+class _Files:
+    """Descriptors of the files that extents lie in, opened once."""
+
+    def __init__(self) -> None:
+        self._descriptors: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+
+    def descriptor(self, path: str) -> int:
+        with self._lock:
+            if path not in self._descriptors:
+                self._descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._descriptors[path]
+
+
+class _Reader:
+    """Reads chunks, each thread into a buffer of its own, hashes their blocks and gives the data to the sink."""
+
+    def __init__(self, size: int, files: _Files, sink: Sink | None) -> None:
+        self._size = size
+        self._files = files
+        self._sink = sink
+        self._own = threading.local()
+
+    def leaves(self, number: int, parts: list[Extent]) -> list[bytes]:
+        start = number * CHUNK
+        content = self._buffer()[: min(CHUNK, self._size - start)]
+        self._fill(content, start, parts)
+        hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
+        if self._sink is not None:
+            for first, last in _runs_of_data(hashes):
+                self._sink(start + first * BLOCK, content[first * BLOCK : last * BLOCK])
+        return hashes
+
+    def _buffer(self) -> memoryview:
+        if not hasattr(self._own, "buffer"):
+            self._own.buffer = memoryview(mmap.mmap(-1, CHUNK))  # aligned to pages, as O_DIRECT wants it
+        return self._own.buffer
+
+    def _fill(self, content: memoryview, start: int, parts: list[Extent]) -> None:
+        """Read the parts into the content of the chunk at I(start); the rest becomes zero."""
+        position = 0
+        for part in parts:
+            at = part.start - start
+            content[position:at] = bytes(at - position)
+            position = at + self._read(part, content[at : at + part.length])
+        content[position:] = bytes(len(content) - position)
+
+    def _read(self, part: Extent, target: memoryview) -> int:
+        """Read until the target is full or the file ends (beyond which QEMU reads zeros, too)."""
+        descriptor, done = self._files.descriptor(part.path), 0
+        while done < len(target):
+            count = os.preadv(descriptor, [target[done:]], part.offset + done)
+            if not count:
+                break
+            done += count
+        return done
+
+
+def _runs_of_data(hashes: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield the first block and the block after the last of each run whose blocks are not all zero."""
+    first = None
+    for index, digest in enumerate(hashes):
+        if digest != _ZERO_BLOCK and first is None:
+            first = index
+        elif digest == _ZERO_BLOCK and first is not None:
+            yield first, index
+            first = None
+    if first is not None:
+        yield first, len(hashes)

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""qemu-img: the one place that runs it. Every format is named, nothing is probed, locks are never passed over."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+
+from ..commands import run_command, stream_command
+from ..errors import ToolFailed
+from ..files import Files
+from . import qcow2
+from .extents import Extent
+
+_MAP_LINE = re.compile(r"^(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(/.+)\n$")
+
+
+def create_disk(files: Files, path: str, virtual_size: int, disk_format: str) -> None:
+    """Create an empty disk of I(virtual_size) bytes, of format qcow2 or raw; it takes up no space yet."""
+    run_command(["qemu-img", "create", "-q", "-f", disk_format, files.permit(path), str(virtual_size)])
+
+
+def create_overlay(files: Files, path: str, base: str, base_format: str) -> None:
+    """Create an empty qcow2 overlay on the file I(base), as large as that.
+
+    The format of the base is written into the overlay: without it QEMU would take the base for raw.
+    """
+    run_command(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", base_format, files.permit(path)])
+
+
+def convert(files: Files, source: str, source_format: str, path: str, target_format: str) -> None:
+    """Copy the guest-visible content of I(source) into the new file I(path), sparse, and flush it to the disk.
+
+    Raises ToolFailed when it does not succeed; then there is no file I(path).
+    """
+    try:
+        run_command(["qemu-img", "convert", "-q", "-f", source_format, "-O", target_format, source, files.permit(path)])
+    except ToolFailed:
+        files.remove(path)
+        raise
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def data_extents(path: str, disk_format: str) -> Iterator[Extent]:
+    """Yield where the guest's data lies, in guest order, through all of the backing chain; what is left out is zero.
+
+    Raises ToolFailed when data does not lie in files as it is (qemu-img(1), map: compressed or encrypted), or when
+    the disk is in use.
+    """
+    lines = stream_command(["qemu-img", "map", "-f", disk_format, path])
+    next(lines, None)  # the heading
+    for line in lines:
+        match = _MAP_LINE.match(line)
+        if match is None:
+            raise ToolFailed(f"qemu-img map said of {path} what is not offset, length, place and file: {line!r}")
+        yield Extent(int(match[1], 16), int(match[2], 16), match[4], int(match[3], 16))
+
+
+def space_for_copy(source: str, source_format: str, target_format: str) -> int:
+    """Return how many bytes a copy by L(convert) takes up at most."""
+    words = ["qemu-img", "measure", "--output=json", "-f", source_format, "-O", target_format, source]
+    return json.loads(run_command(words))["required"]
+
+
+def grow(files: Files, path: str, disk_format: str, virtual_size: int) -> None:
+    """Make the disk larger, to I(virtual_size) bytes. qemu-img itself refuses to shrink."""
+    run_command(["qemu-img", "resize", "-q", "-f", disk_format, files.permit(path), str(virtual_size)])
+
+
+def virtual_size(path: str, disk_format: str) -> int:
+    """Return the size, in bytes, that a guest sees of the qcow2 or raw disk, which may be in use.
+
+    Raises Damaged when the file is not of the format.
+    """
+    if disk_format == "qcow2":
+        return qcow2.read_header(path).virtual_size
+    with open(path, "rb") as stream:
+        return stream.seek(0, os.SEEK_END)
+
+
+def allocated_size(path: str) -> int:
+    """Return the bytes that the file takes up in its file system; holes take none."""
+    return os.stat(path).st_blocks * 512

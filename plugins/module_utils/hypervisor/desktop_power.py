@@ -1,0 +1,75 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Many domains off at a time, and waiting for the agents of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import TimedOut
+from ..waiting import Waiter
+from .agent import open_agent
+from .connection import Host, libvirt
+from .domains import lookup
+from .live import read_live
+from .power import shut_down
+
+_AT_A_TIME = 32
+_TOLD = 3
+
+
+def saved_domains(host: Host) -> set[str]:
+    """Return the names of the domains whose memory lies on disk, to go on from there (virsh managedsave)."""
+    return _names(host, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+
+
+def domains_with_snapshots(host: Host) -> set[str]:
+    return _names(host, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
+
+
+def drop_saved_state(host: Host, name: str) -> None:
+    handle = lookup(host, name)
+    if handle is not None and handle.hasManagedSaveImage():
+        handle.managedSaveRemove()
+
+
+def shut_down_all(host: Host, names: Sequence[str], timeout: float, force: bool) -> None:
+    """Return when all the domains are off. Raises TimedOut for those that are not after I(timeout) seconds.
+
+    With I(force) the plug of those is pulled.
+    """
+
+    def shut_down_one(name: str) -> str | None:
+        try:
+            shut_down(host, name, timeout, force)
+        except TimedOut as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        failures = [failure for failure in threads.map(shut_down_one, names) if failure]
+    if failures:
+        more = f"; and {len(failures) - _TOLD} more" if len(failures) > _TOLD else ""
+        raise TimedOut("; ".join(failures[:_TOLD]) + more)
+
+
+def wait_for_agents(host: Host, names: Sequence[str], timeout: float) -> None:
+    """Return when the guest agents of all the domains answer. Raises TimedOut, naming the silent ones."""
+    silent = list(names)
+
+    def look() -> str:
+        silent[:] = [name for name in silent if not _agent_answers(host, name)]
+        return f"no answer from {', '.join(silent)}" if silent else ""
+
+    Waiter(timeout, poll=1).until("the guest agents of the desktops", look, lambda seen: not seen)
+
+
+def _names(host: Host, kind: int) -> set[str]:
+    return {handle.name() for handle in host.connection.listAllDomains(kind)}
+
+
+def _agent_answers(host: Host, name: str) -> bool:
+    """A guest that is still booting is not asked: its silence would hold up the others."""
+    live = read_live(host, name)
+    return live is not None and live.agent_connected and open_agent(host, name).answers()

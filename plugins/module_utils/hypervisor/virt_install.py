@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""virt-install: hardware that suits a guest OS, as a domain definition. The one place that runs it.
+
+It only prints: it defines, starts and writes nothing.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..commands import run_command
+from .connection import Host
+
+MEBIBYTE = 1024**2
+
+_MACHINES = {"x86_64": "q35", "aarch64": "virt", "armv7l": "virt"}
+_CDROM_BUS = {"x86_64": "sata"}
+
+
+@dataclass(frozen=True)
+class DiskHardware:
+    """A disk: its format, and its bus where the guest OS shall not decide it."""
+
+    format: str
+    bus: str | None = None
+
+
+@dataclass(frozen=True)
+class NetworkHardware:
+    """A network card in a libvirt network or on a bridge of the host."""
+
+    network: str | None
+    bridge: str | None
+    model: str | None = None
+    mac: str | None = None
+
+
+@dataclass(frozen=True)
+class HardwareRequest:
+    """What a new domain shall have. I(memory) in bytes; None leaves the choice to libosinfo's facts on the guest OS."""
+
+    name: str
+    os_profile: str
+    vcpus: int
+    memory: int
+    virt_type: str
+    firmware: str | None
+    tpm: bool | None
+    graphics: str
+    disks: Sequence[DiskHardware]
+    cdrom_drives: int
+    networks: Sequence[NetworkHardware]
+
+
+def machine_type(architecture: str) -> str | None:
+    """Return the machine type of new domains; None leaves it to libvirt."""
+    return _MACHINES.get(architecture)
+
+
+def cdrom_bus(architecture: str) -> str:
+    """Return the bus of CD-ROM drives: one on which media are changed while the guest runs."""
+    return _CDROM_BUS.get(architecture, "scsi")
+
+
+def domain_xml(host: Host, request: HardwareRequest) -> str:
+    """Return the definition of the domain. Its disks and CD-ROM drives, in the order asked for, have no source yet."""
+    uri, architecture = host.connection.getURI(), host.architecture
+    arguments = ["virt-install", "--connect", uri, "--import", "--noautoconsole", "--check", "all=off", "--print-xml"]
+    domain = ET.fromstring(run_command(arguments + _machine(request, architecture) + _devices(request, architecture)))
+    _settle_firmware(domain, request.firmware, architecture)
+    for disk in domain.findall("devices/disk"):
+        disk.set("type", "file")
+        for source in disk.findall("source"):
+            disk.remove(source)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def _machine(request: HardwareRequest, architecture: str) -> list[str]:
+    words = ["--name", request.name, "--osinfo", f"name={request.os_profile}", "--virt-type", request.virt_type]
+    words += ["--vcpus", str(request.vcpus), "--memory", str(request.memory // MEBIBYTE)]
+    words += ["--boot", "hd,cdrom"]
+    machine = machine_type(architecture)
+    if machine is not None:
+        words += ["--machine", machine]
+    if request.virt_type == "qemu":
+        words += ["--cpu", "mode=maximum"]
+    if request.tpm is not None:
+        words += ["--tpm", "emulator" if request.tpm else "none"]
+    return words
+
+
+def _devices(request: HardwareRequest, architecture: str) -> list[str]:
+    disks = [_disk(index, disk) for index, disk in enumerate(request.disks)]
+    disks += [f"device=cdrom,bus={cdrom_bus(architecture)}"] * request.cdrom_drives
+    networks = [_network(network) for network in request.networks] or ["none"]
+    words = ["--graphics", "none" if request.graphics == "none" else f"{request.graphics},listen=127.0.0.1"]
+    words += ["--channel", "unix,target.type=virtio,target.name=org.qemu.guest_agent.0"]
+    for option, values in (("--disk", disks), ("--network", networks)):
+        for value in values:
+            words += [option, value]
+    return words
+
+
+def _disk(index: int, disk: DiskHardware) -> str:
+    """A disk that lies elsewhere: for a file, virt-install would define a storage pool of the file's directory."""
+    bus = f",target.bus={disk.bus}" if disk.bus else ""
+    elsewhere = f"source.protocol=nbd,source.name={index},source.host0.name=localhost"
+    return f"{elsewhere},driver.type={disk.format},driver.discard=unmap{bus}"
+
+
+def _network(network: NetworkHardware) -> str:
+    parts = [f"network={network.network}" if network.network else f"bridge={network.bridge}"]
+    parts += [f"model={network.model}"] if network.model else []
+    parts += [f"mac={network.mac}"] if network.mac else []
+    return ",".join(parts)
+
+
+def _settle_firmware(domain: ET.Element, firmware: str | None, architecture: str) -> None:
+    """Put in the firmware, by its features: libvirt would take whatever the host happens to prefer.
+
+    Where it is not said, the guest OS decides between BIOS and UEFI, and UEFI comes with secure boot where there is any.
+    """
+    boot = domain.find("os")
+    if firmware is None and boot.get("firmware") == "efi":
+        firmware = "uefi-secure" if architecture == "x86_64" else "uefi"
+    for element in [element for element in boot if element.tag in ("firmware", "loader", "nvram")]:
+        boot.remove(element)
+    boot.attrib.pop("firmware", None)
+    if firmware in ("uefi", "uefi-secure"):
+        boot.set("firmware", "efi")
+        features = ET.Element("firmware")
+        for name in ("secure-boot", "enrolled-keys"):
+            ET.SubElement(features, "feature", enabled="yes" if firmware == "uefi-secure" else "no", name=name)
+        boot.insert(1, features)

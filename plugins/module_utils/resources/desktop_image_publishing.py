@@ -1,0 +1,179 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Publishing a version: the disks of a source VM are copied, generalised, hashed, and committed by the manifest.
+
+Everything is written into C(.partial/) first. Killed at any moment, this leaves the version unpublished and the
+source VM as it was; the next run removes what was left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
+from ..catalog.naming import Version, disk_file, nvram_file
+from ..catalog.store import Store
+from ..collection import VERSION
+from ..disk import copying, merkle, qemu_img, sysprep
+from ..errors import Conflict, WrongState, from_os_error
+from ..files import require_space
+from ..hypervisor.connection import Host
+from ..hypervisor.domains import DomainDisk, list_domains
+from ..hypervisor.hardware_template import hardware_facts, hardware_template
+from ..hypervisor.kvm_probe import usable_virt_type
+from .desktop_image_rules import SPACE_MARGIN
+from .desktop_image_source import SourceVm, published_disks, read_source, require_publishable, require_removable
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be published. I(operations) are those of the generalisation; none means: as it is."""
+
+    image: str
+    version: Version
+    source_vm: str
+    method: str
+    description: str
+    operations: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        return f"image {self.image} {self.version}"
+
+
+def publish(host: Host, store: Store, publication: Publication) -> None:
+    """Publish the version. Raises ImagesError; then there is no version and nothing of it is left."""
+    with store.version_lock(publication.image, publication.version), _os_errors_told(publication):
+        if store.manifest(publication.image, publication.version) is not None:
+            raise Conflict(f"{publication.subject} was published by another run meanwhile; run again to use it")
+        remove_leftovers(store, publication.image, publication.version)
+        source = _read_source_again(host, publication)
+        require_space(store.path, source.space + SPACE_MARGIN, f"publishing {publication.subject}")
+        written: dict[str, str] = {}
+        try:
+            manifest = _write_files(host, store, publication, source, written)
+            if _read_source_again(host, publication).disks != source.disks:
+                raise WrongState(
+                    f"source VM {source.name} was written to while it was copied; nothing was published. "
+                    "Leave it off and run again"
+                )
+            store.commit(manifest, written)
+        except BaseException:
+            for path in written.values():
+                with contextlib.suppress(OSError):
+                    store.files.remove(path)
+            raise
+
+
+def remove_leftovers(store: Store, image: str, version: Version) -> None:
+    """Remove what an interrupted run left of the version. The version's lock is the caller's."""
+    for path in store.leftovers(image, version):
+        store.files.remove(path)
+
+
+def _read_source_again(host: Host, publication: Publication) -> SourceVm:
+    domains = list_domains(host)
+    domain = next((domain for domain in domains if domain.name == publication.source_vm), None)
+    if domain is None:
+        raise WrongState(f"source VM {publication.source_vm} was removed while it was being published")
+    source = read_source(host, domain, domains)
+    require_publishable(source)
+    if publication.method == "convert":
+        require_removable(source)
+    return source
+
+
+def _write_files(
+    host: Host, store: Store, publication: Publication, source: SourceVm, written: dict[str, str]
+) -> Manifest:
+    """Write all data files of the version and return the manifest that describes them.
+
+    I(written) gets the path of each by its final name, before there is anything at the path.
+    """
+    names, digests = [], []
+    for index, disk in enumerate(published_disks(source.domain)):
+        name = disk_file(publication.image, publication.version, index)
+        written[name] = store.staging_path(publication.image, publication.version, name)
+        digests.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
+        names.append(name)
+    nvram = _write_nvram(host, store, publication, source, written)
+    if publication.operations:
+        paths = [written[name] for name in names]
+        sysprep.generalize(host.files, paths, publication.operations, usable_virt_type(host) == "kvm")
+        for path in paths:
+            copying.flush(path)
+        digests = [merkle.digest_file(path) for path in paths]
+    disks = tuple(
+        _manifest_disk(disk, name, written[name], digest)
+        for disk, name, digest in zip(published_disks(source.domain), names, digests)
+    )
+    return _manifest(host, publication, source, disks, nvram)
+
+
+def _write_nvram(
+    host: Host, store: Store, publication: Publication, source: SourceVm, written: dict[str, str]
+) -> ManifestNvram | None:
+    if source.domain.nvram is None or not os.path.exists(source.domain.nvram):
+        return None
+    name = nvram_file(publication.image, publication.version)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    digest = copying.copy_small_file(host.files, source.domain.nvram, written[name])
+    return ManifestNvram(name, os.stat(written[name]).st_size, digest)
+
+
+def _manifest_disk(disk: DomainDisk, name: str, path: str, digest: str) -> ManifestDisk:
+    return ManifestDisk(
+        file=name,
+        target=disk.target,
+        bus=disk.bus or "",
+        virtual_size=os.stat(path).st_size,
+        allocated=qemu_img.allocated_size(path),
+        digest=digest,
+    )
+
+
+def _manifest(
+    host: Host,
+    publication: Publication,
+    source: SourceVm,
+    disks: tuple[ManifestDisk, ...],
+    nvram: ManifestNvram | None,
+) -> Manifest:
+    hardware = hardware_facts(source.domain.xml)
+    return Manifest(
+        image=publication.image,
+        version=publication.version,
+        desktop_type=source.facts["desktop_type"],
+        architecture=hardware.architecture,
+        os=source.facts.get("os", ""),
+        firmware=Firmware(hardware.firmware, hardware.secure_boot, hardware.tpm),
+        disks=disks,
+        nvram=nvram,
+        hardware=hardware_template(source.domain.xml),
+        provenance=Provenance(
+            method=publication.method,
+            source_vm=source.name,
+            source_uuid=source.domain.uuid,
+            source_disks=source.disks,
+            host=host.connection.getHostname(),
+            created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            collection_version=VERSION,
+            generalized=publication.operations,
+            tool_images=source.tool_images,
+        ),
+        description=publication.description,
+    )
+
+
+@contextlib.contextmanager
+def _os_errors_told(publication: Publication) -> Iterator[None]:
+    """Tell what the operating system refused, and that it was this version which was not published."""
+    try:
+        yield
+    except OSError as error:
+        told = from_os_error(error)
+        raise type(told)(f"{publication.subject} was not published: {told}") from error

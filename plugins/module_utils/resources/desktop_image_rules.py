@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What must hold before a version is published, taken for what is wanted, or removed. Nothing here looks or writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..catalog.manifest import Provenance
+from ..catalog.naming import Version
+from ..desktop_types import require
+from ..errors import Conflict, InUse, NotFound, Refused
+from ..files import require_space
+from .desktop_image_options import Desired
+from .desktop_image_source import (
+    SourceVm,
+    is_half_removed,
+    is_unchanged,
+    require_publishable,
+    require_removable,
+)
+from .desktop_image_version import PublishedVersion
+
+SPACE_MARGIN = 64 * 1024 * 1024  # manifest, directories, and what generalising writes
+
+
+@dataclass(frozen=True)
+class Current:
+    """What there is of the version and of its source VM.
+
+    I(versions) are all published versions of the image; I(leftovers) files of an interrupted run; I(remaining_disks)
+    those of a converted source VM that is gone; I(operations) what a generalisation would do.
+    """
+
+    pool_path: str
+    architecture: str
+    published: PublishedVersion | None
+    versions: tuple[Version, ...]
+    markers: dict[str, Version]
+    leftovers: tuple[str, ...]
+    free: int
+    source: SourceVm | None = None
+    remaining_disks: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+
+
+def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:
+    """Return the operations of the generalisation; raise what stands against publishing."""
+    source = current.source
+    if desired.source_vm is None:
+        there = ", ".join(str(version) for version in current.versions) or "none"
+        raise NotFound(
+            f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
+            f"(published versions: {there}); say source_vm to publish it"
+        )
+    if source is None:
+        raise NotFound(
+            f"there is no source VM {desired.source_vm} on this host; make it with goldsmith.images.source_vm"
+        )
+    require_publishable(source)
+    desktop_type = source.facts["desktop_type"]
+    if desired.desktop_type not in (None, desktop_type):
+        raise Conflict(
+            f"desktop_type: source VM {source.name} is of type {desktop_type}, not {desired.desktop_type}; "
+            "an image has the type of its source VM"
+        )
+    require("publish", desktop_type, desired.name, current.architecture)
+    if desired.method == "convert":
+        require_removable(source)
+    require_space(current.pool_path, source.space + SPACE_MARGIN, f"publishing {desired.subject}", current.free)
+    if desired.generalize and source.is_windows:
+        raise Refused(
+            f"generalize: source VM {source.name} runs Windows ({source.facts['os']}), which only its own sysprep "
+            "can generalise; run that in the guest, shut it down, and say generalize: false"
+        )
+    wanted = desired.generalize
+    if wanted is None:
+        wanted = desktop_type == "vdi" and not source.is_windows
+    return current.operations if wanted else ()
+
+
+def require_same_content(desired: Desired, current: Current, published: PublishedVersion) -> None:
+    """Raise Conflict unless publishing now would give what is published already."""
+    provenance, source = published.manifest.provenance, current.source
+    other = _other_content(desired, source, provenance)
+    if other:
+        raise Conflict(
+            f"{desired.subject} exists with other content: {other}. A published version is not changed: "
+            f"publish as version {max(current.versions).next_minor()}, the next free one"
+        )
+    if source is not None and desired.method == "convert" and provenance.method == "clone":
+        raise Conflict(
+            f"{desired.subject} was published by clone, which leaves the source VM; "
+            f"to remove {source.name} now, use goldsmith.images.source_vm state: absent"
+        )
+
+
+def _other_content(desired: Desired, source: SourceVm | None, provenance: Provenance) -> str | None:
+    """Return what tells that the published content is not what is wanted, or None."""
+    operations = provenance.generalized
+    if provenance.source_vm != desired.source_vm:
+        return f"it was published from source VM {provenance.source_vm}, not {desired.source_vm}"
+    if source is not None and source.domain.uuid != provenance.source_uuid:
+        return f"it was published from another source VM {source.name} (UUID {provenance.source_uuid})"
+    if source is not None and not is_unchanged(source, provenance) and not is_half_removed(source, provenance):
+        return f"source VM {source.name} was written to since it was published on {provenance.created}"
+    if desired.generalize not in (None, bool(operations)):
+        return f"it was published {'with' if operations else 'without'} generalisation"
+    if desired.generalize_operations is not None and not set(desired.generalize_operations) <= set(operations):
+        return f"it was generalised by other operations ({', '.join(operations) or 'none'})"
+    return None
+
+
+def require_unused(desired: Desired, published: PublishedVersion) -> None:
+    """Raise InUse, naming the users, while anything stands on the version or points at it."""
+    if published.users:
+        raise InUse(
+            f"{desired.subject} is not removed: it is used by {', '.join(published.users)}; remove them first",
+            users=list(published.users),
+        )
+    markers = [marker for marker in published.markers if marker not in desired.markers]
+    if markers:
+        raise InUse(
+            f"{desired.subject} is not removed: marker {', '.join(markers)} is on it; move it to another version, "
+            "or name it in markers to remove it with the version",
+            users=[f"marker {marker}" for marker in markers],
+        )

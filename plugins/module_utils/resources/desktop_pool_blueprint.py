@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the desktops of a pool are made from: the version that is wanted, and what the options change of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..catalog.manifest import Manifest
+from ..catalog.naming import DESKTOPS, version_stem
+from ..catalog.store import Store
+from ..desktop_types import require
+from ..disk.qemu_img import allocated_size
+from ..errors import Damaged, Refused
+from ..hypervisor.desktop_domain import (
+    Identity,
+    Overrides,
+    Storage,
+    SystemDisk,
+    build_definition,
+    count_cards,
+    data_disks,
+    new_mac,
+)
+from ..hypervisor.desktop_traits import Traits, read_traits
+from ..hypervisor.metadata import Mark
+from .desktop_pool_desktops import Desktop
+from .desktop_pool_names import check_file_name, file_prefix
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """What every desktop of the pool is made from. I(marker) is empty when the version is named itself."""
+
+    pool: str
+    image_pool: str
+    image_pool_path: str
+    manifest: Manifest
+    marker: str
+    clone: str
+    persistent: bool
+    overrides: Overrides
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest.version)
+
+    @property
+    def directory(self) -> str:
+        """Where the disks of desktops lie."""
+        return os.path.join(self.image_pool_path, DESKTOPS)
+
+    @property
+    def description(self) -> str:
+        """What a desktop is, for reading: C(linked clone of office 1.0)."""
+        return f"{self.clone} clone of {self.manifest.image} {self.version}"
+
+    @property
+    def wishes(self) -> dict[str, str]:
+        """What the mark of each desktop says of the version that it is to have, whatever it has now."""
+        return {
+            "marker": self.marker,
+            "wanted_image_pool": self.image_pool,
+            "wanted_image": self.manifest.image,
+            "wanted_version": "" if self.marker else self.version,
+        }
+
+    @property
+    def content(self) -> dict[str, str]:
+        """What the mark of a desktop says of the disks that it has."""
+        return {
+            "image_pool": self.image_pool,
+            "image": self.manifest.image,
+            "version": self.version,
+            "clone": self.clone,
+        }
+
+    def require_deployable(self, store: Store, architecture: str) -> None:
+        """Raise Refused or Damaged when the version cannot be deployed on this host."""
+        manifest = self.manifest
+        require("deploy to image hosts", manifest.desktop_type, manifest.image, architecture)
+        if manifest.architecture != architecture:
+            raise Refused(
+                f"image {manifest.image} {self.version} is made for {manifest.architecture}, and this host is "
+                f"{architecture}; use an image that was built on a host of its kind"
+            )
+        damage = store.damage(manifest)
+        if damage:
+            raise Damaged(
+                f"image {manifest.image} {self.version} is damaged in {self.image_pool_path}: {', '.join(damage)}; "
+                "restore the files from another copy of the version, or publish a new version"
+            )
+
+    def space_needed(self) -> int:
+        """Return how many bytes a new desktop takes up at most before it is started."""
+        if self.clone == "linked":
+            return 0
+        return sum(allocated_size(self._base(disk.file)) for disk in self.manifest.disks)
+
+    def replaces_content(self, desktop: Desktop) -> bool:
+        """Whether the desktop needs other disks: of another version, or cloned in another way."""
+        return not self.content.items() <= desktop.facts.items()
+
+    def differences(self, desktop: Desktop) -> tuple[str, ...]:
+        """Return in which of its traits, the mark apart, the desktop is not as wanted."""
+        return tuple(name for name in self.wanted_traits(desktop).differences(desktop.traits) if name != "mark")
+
+    def replaces(self, desktop: Desktop) -> bool:
+        """Whether the desktop needs another definition, with or without other disks."""
+        return self.replaces_content(desktop) or bool(self.differences(desktop))
+
+    def wanted_traits(self, desktop: Desktop) -> Traits:
+        """Return the traits that the desktop is to have; cards that it lacks have no MAC address yet."""
+        identity = Identity(desktop.name, desktop.domain.uuid, desktop.traits.macs)
+        return read_traits(self.definition(desktop.index, identity, self.storage_for(desktop)))
+
+    def told(self, index: int, name: str) -> dict[str, Any]:
+        """Return what a new desktop will be, as plain data for a diff."""
+        traits = read_traits(self.definition(index, Identity(name, "", ()), self.new_storage(name)))
+        hardware = {field: traits.told(field) for field in ("vcpus", "memory", "virt_type")}
+        return {**self.content, "persistent": self.persistent, **hardware}
+
+    def new_storage(self, name: str, data: tuple[str, ...] = ()) -> Storage:
+        """Return the files that a desktop of this name gets. Raises BadInput when their names are too long."""
+        suffix = "qcow2" if self.clone == "linked" else "raw"
+        disks = tuple(
+            SystemDisk(disk.target, self._own(name, f"disk{index}.{suffix}"), self._backing(disk.file))
+            for index, disk in enumerate(self.manifest.disks)
+        )
+        return Storage(disks, self._own(name, "nvram") if self.manifest.nvram else None, self.persistent, data)
+
+    def storage_for(self, desktop: Desktop) -> Storage:
+        """Return the files that the desktop keeps when its content stays, or gets when its content is replaced."""
+        paths = {disk.target: disk.path for disk in desktop.own_disks if disk.path}
+        data = data_disks(desktop.domain.xml, list(paths.values()))
+        if self.replaces_content(desktop):
+            return self.new_storage(desktop.name, data)
+        kept = tuple(
+            SystemDisk(disk.target, paths[disk.target], self._backing(disk.file))
+            for disk in self.manifest.disks
+            if disk.target in paths
+        )
+        return Storage(kept, desktop.domain.nvram, self.persistent, data)
+
+    def published(self) -> list[str]:
+        """Return the paths of the published files, in the order of the disks, the UEFI variables last."""
+        return [self._base(name) for name in self.manifest.files]
+
+    def with_all_cards(self, identity: Identity, taken_macs: set[str]) -> Identity:
+        """Return the identity with a MAC address for each network card: those that are there, then new ones."""
+        cards = count_cards(self.manifest.hardware, self.overrides.networks)
+        new = tuple(new_mac(taken_macs) for _card in range(cards - len(identity.macs)))
+        return replace(identity, macs=identity.macs[:cards] + new)
+
+    def definition(self, index: int, identity: Identity, storage: Storage) -> str:
+        """Return the definition of desktop number I(index)."""
+        facts = {
+            "pool": self.pool,
+            "index": str(index),
+            "uuid": identity.uuid,
+            **self.content,
+            "persistent": "true" if self.persistent else "false",
+            **self.wishes,
+        }
+        return build_definition(self.manifest.hardware, self.overrides, identity, storage, Mark("desktop", facts))
+
+    def _base(self, name: str) -> str:
+        return os.path.join(self.image_pool_path, name)
+
+    def _backing(self, name: str) -> str | None:
+        return self._base(name) if self.clone == "linked" else None
+
+    def _own(self, desktop: str, what: str) -> str:
+        stem = version_stem(self.manifest.image, self.manifest.version)
+        return check_file_name(os.path.join(self.directory, f"{file_prefix(desktop)}{stem}.{what}"), desktop)
+
+
+def macs_of(definitions: Iterable[str]) -> set[str]:
+    """Return every MAC address in the definitions."""
+    return {mac for definition in definitions for mac in read_traits(definition).macs}

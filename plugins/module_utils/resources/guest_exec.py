@@ -1,0 +1,300 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A command in a guest, through its agent: files in, the command, files out."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BadInput, GuestFailed, ImagesError, NotFound, TimedOut
+from ..hypervisor.agent import CommandTimedOut, Execution, GuestAgent, open_agent
+from ..hypervisor.connection import Host
+from ..hypervisor.domains import find_domain
+from ..hypervisor.guest_shell import PosixShell, WindowsShell, shell_of
+from ..sizes import human_size
+
+FILE_LIMIT = 16 * 1024**2
+_AFTER_KILL = 10  # seconds for a killed command to be gone
+
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "cmd": {"type": "str"},
+    "argv": {"type": "list", "elements": "str"},
+    "script": {"type": "str"},
+    "interpreter": {"type": "list", "elements": "str"},
+    "environment": {"type": "dict"},
+    "chdir": {"type": "str"},
+    "stdin": {"type": "str"},
+    "creates": {"type": "str"},
+    "removes": {"type": "str"},
+    "copy_in": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "content": {"type": "str"},
+            "src": {"type": "path"},
+            "dest": {"type": "str", "required": True},
+            "mode": {"type": "raw"},
+        },
+        "mutually_exclusive": [("content", "src")],
+        "required_one_of": [("content", "src")],
+    },
+    "fetch": {"type": "list", "elements": "str"},
+    "timeout": {"type": "int", "default": 300},
+    "agent_timeout": {"type": "int", "default": 60},
+}
+MUTUALLY_EXCLUSIVE = [("cmd", "argv", "script")]
+REQUIRED_ONE_OF = [("cmd", "argv", "script", "copy_in", "fetch")]
+REQUIRED_BY = {"interpreter": ["script"]}
+
+_MODE = re.compile(r"0?[0-7]{3,4}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_()]*")
+
+
+@dataclass(frozen=True)
+class FileIn:
+    """A file that goes into the guest: I(content) is None when it is read from I(src) on the host."""
+
+    dest: str
+    content: bytes | None
+    src: str | None
+    mode: int | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done in the guest."""
+
+    name: str
+    cmd: str | None
+    argv: tuple[str, ...] | None
+    script: str | None
+    interpreter: tuple[str, ...]
+    environment: dict[str, str]
+    chdir: str | None
+    stdin: str | None
+    creates: str | None
+    removes: str | None
+    copy_in: tuple[FileIn, ...]
+    fetch: tuple[str, ...]
+    timeout: int
+    agent_timeout: int
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any]) -> Request:
+        for option in ("timeout", "agent_timeout"):
+            if params[option] < 0:
+                raise BadInput(f"{option}: {params[option]} is not a number of seconds; give 0 or more")
+        if params["argv"] is not None and not (params["argv"] and params["argv"][0]):
+            raise BadInput("argv: there is no program in it; give it and its arguments, as [systemctl, daemon-reload]")
+        environment = params["environment"] or {}
+        for variable in environment:
+            if not _VARIABLE.fullmatch(str(variable)):
+                raise BadInput(f"environment: {variable!r} is not the name of an environment variable")
+        return cls(
+            name=params["name"],
+            cmd=params["cmd"],
+            argv=None if params["argv"] is None else tuple(params["argv"]),
+            script=params["script"],
+            interpreter=tuple(params["interpreter"] or ()),
+            environment={str(variable): str(value) for variable, value in environment.items()},
+            chdir=params["chdir"],
+            stdin=params["stdin"],
+            creates=params["creates"],
+            removes=params["removes"],
+            copy_in=tuple(_file_in(index, file) for index, file in enumerate(params["copy_in"] or ())),
+            fetch=tuple(params["fetch"] or ()),
+            timeout=params["timeout"],
+            agent_timeout=params["agent_timeout"],
+        )
+
+    @property
+    def runs_something(self) -> bool:
+        return self.cmd is not None or self.argv is not None or self.script is not None
+
+
+def execute(host: Host, params: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked, and return the result. With a read-only host only say that it would be done."""
+    request = Request.from_params(params)
+    domain = find_domain(host, request.name)
+    if host.files.read_only:
+        there = "" if domain and domain.running else f"; {request.name} is not running now"
+        return {
+            "changed": request.runs_something or bool(request.copy_in),
+            "msg": "check mode: nothing was done. libvirt gives no read-only access to a guest agent, so creates, "
+            f"removes and files in the guest were not looked at{there}",
+        }
+    if domain is None:
+        raise NotFound(f"there is no domain {request.name} on this host; make it with goldsmith.images.source_vm")
+    agent = open_agent(host, request.name)
+    if domain.running and request.agent_timeout:
+        agent.wait(request.agent_timeout)
+    return GuestSession(agent).do(request)
+
+
+class GuestSession:
+    """One guest, asked once which operating system it has."""
+
+    def __init__(self, agent: GuestAgent) -> None:
+        self.agent = agent
+        self.os_id = agent.os_info().get("id", "")
+        self.shell: PosixShell | WindowsShell = shell_of(self.os_id)
+
+    def do(self, request: Request) -> dict[str, Any]:
+        """Copy files in, run the command, fetch files; return the module's result."""
+        reason = self._reason_to_skip(request)
+        if reason:
+            return {"changed": False, "rc": 0, "msg": f"did not run, since {reason}", "guest_os": self.os_id,
+                    "stdout": "", "stderr": "", "copied": [], "fetched": []}  # fmt: skip
+        copied = [file.dest for file in request.copy_in if self._copy_in(file)]
+        result: dict[str, Any] = {"changed": bool(copied), "guest_os": self.os_id, "copied": copied, "fetched": []}
+        if request.runs_something:
+            result.update(self._run(request), changed=True)
+            if result["rc"] != 0:
+                last = (result["stderr"] or result["stdout"]).strip().rpartition("\n")[2][-300:]
+                raise GuestFailed(
+                    f"the command in {request.name} ended with status {result['rc']}: {last or 'it said nothing'}",
+                    facts=result,
+                )
+        result["fetched"] = [self._fetch(path) for path in request.fetch]
+        return result
+
+    def _reason_to_skip(self, request: Request) -> str | None:
+        if request.creates is not None and self._exists(request.creates):
+            return f"{request.creates} exists"
+        if request.removes is not None and not self._exists(request.removes):
+            return f"{request.removes} does not exist"
+        return None
+
+    def _exists(self, pattern: str) -> bool:
+        return self.agent.run(self.shell.exists(pattern)).rc == 0
+
+    def _run(self, request: Request) -> dict[str, Any]:
+        if request.script is not None:
+            return self._run_script(request, request.script)
+        argv = self.shell.command(request.cmd) if request.cmd is not None else list(request.argv or ())
+        return self._run_argv(request, argv)
+
+    def _run_script(self, request: Request, script: str) -> dict[str, Any]:
+        """The script lies in a directory of its own while it runs."""
+        directory = self.shell.scripts.format(name=f"goldsmith-{secrets.token_hex(16)}")
+        self._must(self.shell.make_private_directory(directory))
+        try:
+            path = directory + self.shell.separator + self.shell.script_name(request.interpreter)
+            self.agent.write_file(path, script.encode())
+            return self._run_argv(request, self.shell.script(path, script, request.interpreter))
+        finally:
+            self.agent.run(self.shell.remove_directory(directory))
+
+    def _run_argv(self, request: Request, argv: list[str]) -> dict[str, Any]:
+        words = self.shell.program(argv, request.environment, request.chdir)
+        stdin = None if request.stdin is None else request.stdin.encode()
+        try:
+            return _told(self.agent.run(words, stdin, request.timeout), argv)
+        except CommandTimedOut as error:
+            raise self._killed(error, argv, request) from None
+
+    def _killed(self, error: CommandTimedOut, argv: list[str], request: Request) -> ImagesError:
+        """End the command, and return the error that tells of it, with the output so far."""
+        self.agent.run(self.shell.kill(error.pid))
+        try:
+            ended = self.agent.finish(error.pid, argv[0], _AFTER_KILL)
+        except TimedOut:
+            return TimedOut(
+                f"the command in {request.name} did not end within {request.timeout} s and could not be killed; its "
+                f"process id there is {error.pid}"
+            )
+        told = {**_told(ended, argv), "changed": True}
+        return TimedOut(
+            f"the command in {request.name} did not end within {request.timeout} s and was killed; raise timeout if "
+            "it needs longer", facts=told,
+        )  # fmt: skip
+
+    def _copy_in(self, file: FileIn) -> bool:
+        """Bring the file into the guest, and return whether it was not there already."""
+        content = file.content if file.content is not None else _read_source(file.src or "")
+        if len(content) > FILE_LIMIT:
+            raise BadInput(_too_large(f"copy_in: {file.dest}", len(content)))
+        if self._has(file, content):
+            return False
+        if file.mode is not None:
+            self._must(self._posix("mode").set_mode(file.dest, file.mode))
+        self.agent.write_file(file.dest, content)
+        return True
+
+    def _has(self, file: FileIn, content: bytes) -> bool:
+        """Whether the guest has the file already; one that cannot be read there is written anew."""
+        try:
+            if self.agent.read_file(file.dest, len(content)) != content:
+                return False
+        except GuestFailed:
+            return False
+        if file.mode is None:
+            return True
+        found = self.agent.run(self._posix("mode").mode(file.dest)).stdout.strip()
+        return found.isdigit() and int(found, 8) == file.mode
+
+    def _fetch(self, path: str) -> dict[str, Any]:
+        content = self.agent.read_file(path, FILE_LIMIT)
+        return {"path": path, "size": len(content), "encoding": "base64", "content": base64.b64encode(content).decode()}
+
+    def _posix(self, option: str) -> PosixShell:
+        if not isinstance(self.shell, PosixShell):
+            raise BadInput(f"{option}: a Windows guest has no such permissions; leave it out")
+        return self.shell
+
+    def _must(self, argv: list[str]) -> Execution:
+        done = self.agent.run(argv)
+        if done.rc != 0:
+            raise GuestFailed(f"{' '.join(argv)} failed in {self.agent.name}: {_text(done.stderr).strip()}")
+        return done
+
+
+def _told(ended: Execution, argv: list[str]) -> dict[str, Any]:
+    """Return how the command ended in the words of ansible.builtin.command; a signal is a negative status."""
+    return {
+        "cmd": argv,
+        "rc": ended.rc if ended.rc is not None else -(ended.signal or 0),
+        "stdout": _text(ended.stdout).rstrip("\r\n"),
+        "stderr": _text(ended.stderr).rstrip("\r\n"),
+        "stdout_truncated": ended.stdout_truncated,
+        "stderr_truncated": ended.stderr_truncated,
+    }
+
+
+def _text(output: bytes) -> str:
+    return output.decode(errors="replace")
+
+
+def _file_in(index: int, file: dict[str, Any]) -> FileIn:
+    option, mode = f"copy_in[{index}]", file["mode"]
+    if mode is not None and not (isinstance(mode, str) and _MODE.fullmatch(mode)):
+        raise BadInput(f"{option}.mode: {mode!r} is not a file mode; give octal digits in quotes, as '0644'")
+    return FileIn(
+        dest=file["dest"],
+        content=None if file["content"] is None else file["content"].encode(),
+        src=file["src"],
+        mode=None if mode is None else int(mode, 8),
+    )
+
+
+def _read_source(path: str) -> bytes:
+    try:
+        if os.path.getsize(path) > FILE_LIMIT:
+            raise BadInput(_too_large(f"copy_in: {path}", os.path.getsize(path)))
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (FileNotFoundError, IsADirectoryError):
+        raise NotFound(f"copy_in: there is no file {path} on this host") from None
+
+
+def _too_large(what: str, size: int) -> str:
+    return (
+        f"{what} has {human_size(size)}; through the guest agent only up to {human_size(FILE_LIMIT)} are copied: use a "
+        "tool image for more"
+    )

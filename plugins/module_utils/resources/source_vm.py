@@ -1,0 +1,229 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A source VM: the domain in which an image is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..changes import Change
+from ..desktop_types import require
+from ..errors import BadInput, Conflict, InUse, WrongState
+from ..hypervisor import osinfo, power
+from ..hypervisor.agent import open_agent
+from ..hypervisor.connection import Host
+from ..hypervisor.domains import destroy_domain, find_domain, list_domains, start_domain, undefine_domain
+from ..hypervisor.networks import require_networks
+from ..hypervisor.pools import image_pool_path
+from ..hypervisor.usage import users_of
+from . import source_vm_creation, source_vm_disks
+from .source_vm_creation import Blueprint
+from .source_vm_drift import differences, require_off_for, require_unchangeable, tool_image_differences
+from .source_vm_options import OPTIONS, Desired
+from .source_vm_state import SourceVmState, collect, read_source_vm, source_vm_result
+
+__all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "Desired", "SourceVm", "collect"]
+
+INFO_OPTIONS = {"name": {"type": "str"}}
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is there. I(blueprint) is set when the VM is to be made.
+
+    I(os_profile) is what osinfo-db has for a newly said OS; I(removable) are disks that source_vm made for the VM,
+    I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
+    """
+
+    vm: SourceVmState | None = None
+    blueprint: Blueprint | None = None
+    pool_path: str | None = None
+    os_profile: str | None = None
+    leftovers: tuple[str, ...] = ()
+    removable: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+
+class SourceVm:
+    """A libvirt domain, marked as ours, in which an image is built."""
+
+    result_key = "source_vm"
+    Desired = Desired
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def observe(self, desired: Desired) -> Current:
+        domain = find_domain(self.host, desired.name)
+        vm = read_source_vm(self.host, domain) if domain else None
+        if vm is not None and (domain.mark is None or domain.mark.kind != "source_vm"):
+            raise Conflict(
+                f"{desired.name} is a domain already that is no source VM; it is left alone: give the source VM "
+                "another name"
+            )
+        if desired.state == "absent":
+            return self._observe_for_removal(desired, vm)
+        return self._observe_new(desired) if vm is None else self._observe_existing(desired, vm)
+
+    def _observe_new(self, desired: Desired) -> Current:
+        if desired.pool is None:
+            raise BadInput(
+                f"pool: {desired.name} is a new source VM, and needs the image pool said that holds its disks"
+            )
+        pool_path = image_pool_path(self.host, desired.pool)
+        return Current(blueprint=source_vm_creation.draw(self.host, desired, pool_path), pool_path=pool_path)
+
+    def _observe_existing(self, desired: Desired, vm: SourceVmState) -> Current:
+        desktop_type = desired.desktop_type or vm.facts["desktop_type"]
+        require("create a source VM", desktop_type, desired.name, self.host.architecture)
+        pool_path = profile = None
+        if desired.tool_images is not None:
+            pool = vm.facts["pool"]
+            pool_path = image_pool_path(self.host, pool)
+            source_vm_creation.require_tool_images(pool_path, pool, desired.tool_images)
+        if desired.networks is not None:
+            require_networks(self.host, desired.networks)
+        if desired.os not in (None, vm.facts["os"]):
+            profile = osinfo.profile_of(desired.os, osinfo.known_releases())
+        return Current(vm, pool_path=pool_path, os_profile=profile)
+
+    def _observe_for_removal(self, desired: Desired, vm: SourceVmState | None) -> Current:
+        pool = vm.facts.get("pool") if vm else desired.pool
+        if not pool:
+            return Current(vm)
+        pool_path = image_pool_path(self.host, pool)
+        removable = source_vm_disks.made_here(pool_path, desired.name) if desired.remove_disks else []
+        others = [domain for domain in list_domains(self.host) if domain.name != desired.name]
+        return Current(
+            vm,
+            pool_path=pool_path,
+            leftovers=tuple(source_vm_disks.leftovers(pool_path, desired.name)),
+            removable=tuple(removable),
+            users=tuple(users_of(removable, others)),
+        )
+
+    def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
+        if desired.state == "absent":
+            yield from self._plan_absent(desired, current)
+        elif current.vm is None:
+            yield from self._plan_new(desired, current.blueprint)
+        else:
+            yield from self._plan_existing(desired, current, current.vm)
+
+    def _plan_new(self, desired: Desired, blueprint: Blueprint) -> Iterator[Change]:
+        yield Change(
+            "create",
+            f"source VM {desired.name}",
+            lambda: source_vm_creation.create(self.host, blueprint),
+            None,
+            blueprint.summary,
+            blueprint.detail,
+        )
+        if desired.state == "running":
+            yield self._start(desired, None)
+            if desired.wait_for_agent:
+                yield self._wait(desired)
+
+    def _plan_existing(self, desired: Desired, current: Current, vm: SourceVmState) -> Iterator[Change]:
+        require_unchangeable(desired, vm)
+        domain, name = vm.domain, desired.name
+        for partial, path in vm.unplaced:
+            yield Change(
+                "finish",
+                f"disk {path} of source VM {name}",
+                lambda partial=partial, path=path: self.host.files.place(partial, path),
+                None,
+                path,
+                "an earlier run was killed",
+            )
+        pending = list(differences(self.host, desired, vm, current.os_profile))
+        if desired.tool_images is not None:
+            pending += tool_image_differences(self.host, desired, vm, current.pool_path)
+        if desired.state == "stopped" and domain.running:
+            yield self._stop(desired, vm)
+        else:
+            require_off_for(pending, vm)
+        for difference in pending:
+            yield difference.change
+        if desired.state == "running":
+            yield from self._plan_running(desired, vm)
+
+    def _plan_running(self, desired: Desired, vm: SourceVmState) -> Iterator[Change]:
+        if desired.wait_for_agent and not vm.hardware.agent_channel:
+            raise WrongState(
+                f"source VM {desired.name} has no guest agent channel to wait for; say wait_for_agent: false"
+            )
+        if vm.domain.paused:
+            yield Change(
+                "resume", f"source VM {desired.name}", lambda: power.resume(self.host, desired.name),
+                {"state": vm.domain.state}, {"state": "running"},
+            )  # fmt: skip
+        elif not vm.domain.running:
+            yield self._start(desired, {"state": vm.domain.state})
+        if desired.wait_for_agent and not (vm.live and vm.live.agent_connected):
+            yield self._wait(desired)
+
+    def _start(self, desired: Desired, before: dict[str, str] | None) -> Change:
+        name = desired.name
+        return Change("start", f"source VM {name}", lambda: start_domain(self.host, name), before, {"state": "running"})
+
+    def _wait(self, desired: Desired) -> Change:
+        agent = open_agent(self.host, desired.name)
+        return Change(
+            "wait for",
+            f"guest agent in source VM {desired.name}",
+            lambda: agent.wait(desired.timeout),
+            None,
+            "connected",
+        )
+
+    def _stop(self, desired: Desired, vm: SourceVmState) -> Change:
+        name = desired.name
+        if vm.domain.paused and not desired.force:
+            raise WrongState(
+                f"source VM {name} is paused and cannot shut down; resume it with state: running first, or say "
+                "force: true to pull the plug"
+            )
+        return Change(
+            "shut down",
+            f"source VM {name}",
+            lambda: power.shut_down(self.host, name, desired.timeout, desired.force),
+            {"state": vm.domain.state},
+            {"state": "stopped"},
+        )
+
+    def _plan_absent(self, desired: Desired, current: Current) -> Iterator[Change]:
+        name, vm = desired.name, current.vm
+        if current.users:
+            raise InUse(
+                f"disks of source VM {name} are not removed: {', '.join(current.users)} uses them; remove the users "
+                "first, or say remove_disks: false",
+                users=list(current.users),
+            )
+        if vm is not None and vm.domain.running:
+            if not desired.force:
+                raise WrongState(
+                    f"source VM {name} is {vm.domain.state} and is not removed; stop it first (state: stopped), or say "
+                    "force: true to pull the plug"
+                )
+            yield Change(
+                "pull the plug of", f"source VM {name}", lambda: destroy_domain(self.host, name),
+                {"state": vm.domain.state},
+            )  # fmt: skip
+        for path in current.leftovers + current.removable:
+            yield Change("remove", f"disk {path}", lambda path=path: self.host.files.remove(path), "there")
+        if vm is not None:
+            kept = [disk.path for disk in vm.disks if disk.path and disk.path not in current.removable]
+            yield Change(
+                "undefine",
+                f"source VM {name}",
+                lambda: undefine_domain(self.host, name),
+                {"uuid": vm.domain.uuid, "disks": [disk.path for disk in vm.disks]},
+                None,
+                f"kept: {', '.join(kept)}" if kept else "",
+            )
+
+    def to_result(self, current: Current) -> dict[str, Any] | None:
+        return None if current.vm is None else source_vm_result(current.vm)

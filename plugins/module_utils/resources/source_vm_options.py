@@ -1,0 +1,199 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is asked of a source VM: the options of source_vm, checked as far as they alone can tell."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.naming import check_name
+from ..desktop_types import DESKTOP_TYPES
+from ..errors import BadInput
+from ..hypervisor.virt_install import MEBIBYTE, NetworkHardware
+from ..sizes import parse_size
+
+FORMATS = ("qcow2", "raw")
+BUSES = ("virtio", "scsi", "sata", "ide", "usb")
+FIRMWARE = ("bios", "uefi", "uefi-secure")
+STATES = ("present", "running", "stopped", "absent")
+MINIMAL_MEMORY = 16 * MEBIBYTE
+
+_DISK = {
+    "size": {"type": "str"},
+    "path": {"type": "path"},
+    "copy_from": {"type": "path"},
+    "format": {"type": "str", "choices": list(FORMATS), "default": "qcow2"},
+    "bus": {"type": "str", "choices": list(BUSES)},
+}
+_NETWORK = {
+    "network": {"type": "str"},
+    "bridge": {"type": "str"},
+    "model": {"type": "str"},
+    "mac": {"type": "str"},
+}
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": list(STATES), "default": "present"},
+    "pool": {"type": "str"},
+    "desktop_type": {"type": "str", "choices": list(DESKTOP_TYPES)},
+    "os": {"type": "str"},
+    "description": {"type": "str"},
+    "vcpus": {"type": "int"},
+    "memory": {"type": "str"},
+    "disks": {
+        "type": "list",
+        "elements": "dict",
+        "options": _DISK,
+        "mutually_exclusive": [("path", "copy_from"), ("path", "size")],
+        "required_one_of": [("size", "path", "copy_from")],
+    },
+    "networks": {
+        "type": "list",
+        "elements": "dict",
+        "options": _NETWORK,
+        "mutually_exclusive": [("network", "bridge")],
+        "required_one_of": [("network", "bridge")],
+    },
+    "firmware": {"type": "str", "choices": list(FIRMWARE)},
+    "tpm": {"type": "bool"},
+    "virt_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
+    "graphics": {"type": "str", "choices": ["vnc", "spice", "none"]},
+    "tool_images": {"type": "list", "elements": "str"},
+    "autostart": {"type": "bool"},
+    "wait_for_agent": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 300},
+    "force": {"type": "bool", "default": False},
+    "remove_disks": {"type": "bool", "default": False},
+}
+
+_MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
+_WORD = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
+@dataclass(frozen=True)
+class DiskRequest:
+    """A disk that is asked for: new (I(size) alone), a copy of a file (I(copy_from)), or that file itself (I(path))."""
+
+    size: int | None
+    path: str | None
+    copy_from: str | None
+    format: str
+    bus: str | None
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A source VM as it is wanted. None means not said: left alone, or for a new VM the default. Memory in bytes."""
+
+    name: str
+    state: str
+    pool: str | None = None
+    desktop_type: str | None = None
+    os: str | None = None
+    description: str | None = None
+    vcpus: int | None = None
+    memory: int | None = None
+    disks: tuple[DiskRequest, ...] | None = None
+    networks: tuple[NetworkHardware, ...] | None = None
+    firmware: str | None = None
+    tpm: bool | None = None
+    virt_type: str = "auto"
+    graphics: str | None = None
+    tool_images: tuple[str, ...] | None = None
+    autostart: bool | None = None
+    wait_for_agent: bool = False
+    timeout: int = 300
+    force: bool = False
+    remove_disks: bool = False
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any]) -> Desired:
+        if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
+            raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
+        if params["timeout"] < 0:
+            raise BadInput(f"timeout: {params['timeout']} is not a number of seconds; give 0 or more, as 300")
+        return cls(
+            name=check_name(params["name"], "name"),
+            state=params["state"],
+            pool=params["pool"],
+            desktop_type=params["desktop_type"],
+            os=_word(params["os"], "os", "a short id of libosinfo, as debian12 or win11"),
+            description=params["description"],
+            vcpus=params["vcpus"],
+            memory=_memory(params["memory"]),
+            disks=_disks(params["disks"]),
+            networks=_networks(params["networks"]),
+            firmware=params["firmware"],
+            tpm=params["tpm"],
+            virt_type=params["virt_type"],
+            graphics=params["graphics"],
+            tool_images=_tool_images(params["tool_images"]),
+            autostart=params["autostart"],
+            wait_for_agent=params["wait_for_agent"],
+            timeout=params["timeout"],
+            force=params["force"],
+            remove_disks=params["remove_disks"],
+        )
+
+
+def _memory(text: str | None) -> int | None:
+    """Whole mebibytes: what lies between, machines round up too."""
+    if text is None:
+        return None
+    size = parse_size(text, "memory")
+    if size < MINIMAL_MEMORY:
+        raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
+    return -(-size // MEBIBYTE) * MEBIBYTE
+
+
+def _disks(disks: list[dict[str, Any]] | None) -> tuple[DiskRequest, ...] | None:
+    if disks is None:
+        return None
+    requests = []
+    for index, disk in enumerate(disks):
+        option = f"disks[{index}]"
+        for key in ("path", "copy_from"):
+            if disk[key] is not None and not os.path.isabs(disk[key]):
+                raise BadInput(f"{option}.{key}: {disk[key]!r} is not an absolute path, as /srv/disks/win11.qcow2")
+        size = None if disk["size"] is None else parse_size(disk["size"], f"{option}.size")
+        if size is not None and size % 512:
+            raise BadInput(f"{option}.size: {size} bytes are not whole sectors of 512 bytes; give a size as 20GiB")
+        requests.append(DiskRequest(size, disk["path"], disk["copy_from"], disk["format"], disk["bus"]))
+    adopted = [os.path.realpath(request.path) for request in requests if request.path]
+    for path in adopted:
+        if adopted.count(path) > 1:
+            raise BadInput(f"disks: {path} is named twice; a file is one disk")
+    return tuple(requests)
+
+
+def _networks(networks: list[dict[str, Any]] | None) -> tuple[NetworkHardware, ...] | None:
+    if networks is None:
+        return None
+    cards = []
+    for index, network in enumerate(networks):
+        option = f"networks[{index}]"
+        mac = network["mac"].lower() if network["mac"] is not None else None
+        if mac is not None and not _MAC.match(mac):
+            raise BadInput(f"{option}.mac: {network['mac']!r} is not a MAC address of one card, as 52:54:00:12:34:56")
+        cards.append(
+            NetworkHardware(
+                network=_word(network["network"], f"{option}.network", "the name of a libvirt network"),
+                bridge=_word(network["bridge"], f"{option}.bridge", "the name of a bridge of the host"),
+                model=_word(network["model"], f"{option}.model", "a model of libvirt's, as virtio or e1000e"),
+                mac=mac,
+            )
+        )
+    return tuple(cards)
+
+
+def _tool_images(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(dict.fromkeys(check_name(name, "tool_images") for name in names))
+
+
+def _word(value: str | None, option: str, meaning: str) -> str | None:
+    if value is not None and not _WORD.match(value):
+        raise BadInput(f"{option}: {value!r} is not {meaning}")
+    return value

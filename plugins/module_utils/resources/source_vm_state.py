@@ -1,0 +1,176 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A source VM as it is, and as both twins report it."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.naming import PARTIAL, SOURCE_VMS
+from ..disk import qemu_img
+from ..errors import Damaged
+from ..hypervisor.connection import Host
+from ..hypervisor.domains import Domain, DomainDisk, list_domains
+from ..hypervisor.hardware import Hardware, read_hardware
+from ..hypervisor.live import Live, read_live
+
+_TOOL_IMAGE = re.compile(r"tool-(.+)\.iso")
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk of a source VM; sizes in bytes, None when its file cannot be read."""
+
+    target: str
+    path: str | None
+    format: str | None
+    bus: str | None
+    virtual_size: int | None
+    allocated: int | None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A CD-ROM drive: the file in it by the definition, and by what the running guest has."""
+
+    target: str
+    defined: str | None
+    seen: str | None
+
+    @property
+    def tool_image(self) -> str | None:
+        """Name of the tool image in the drive, by its definition or by what the guest has."""
+        return tool_image_of(self.defined) or tool_image_of(self.seen)
+
+    @property
+    def is_empty(self) -> bool:
+        return self.defined is None and self.seen is None
+
+
+@dataclass(frozen=True)
+class SourceVmState:
+    """A domain with what makes it a source VM."""
+
+    domain: Domain
+    hardware: Hardware
+    live: Live | None
+    disks: tuple[Disk, ...]
+    drives: tuple[Drive, ...]
+    # Finished disks that a killed run left in .partial: (where each lies, where it belongs).
+    unplaced: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The facts of its mark; empty when the domain is not ours."""
+        return self.domain.mark.facts if self.domain.mark else {}
+
+    @property
+    def firmware(self) -> str:
+        """Its firmware by the names of the option."""
+        return "uefi-secure" if self.hardware.secure_boot else self.hardware.firmware
+
+
+def tool_image_of(path: str | None) -> str | None:
+    """Return the name of the tool image that the file is, or None."""
+    match = _TOOL_IMAGE.fullmatch(os.path.basename(path)) if path else None
+    return match[1] if match else None
+
+
+def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
+    """Return the domain in the eyes of source_vm, whether it is marked as one or not."""
+    live = read_live(host, domain.name) if domain.running else None
+    return SourceVmState(
+        domain=domain,
+        hardware=read_hardware(domain.xml),
+        live=live,
+        disks=tuple(_disk(disk) for disk in domain.disks if disk.device == "disk"),
+        drives=tuple(
+            Drive(disk.target, disk.path, live.media.get(disk.target) if live else disk.path)
+            for disk in domain.disks
+            if disk.device == "cdrom"
+        ),
+        unplaced=tuple(_unplaced(domain)),
+    )
+
+
+def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
+    """Return what both twins report of a source VM. Sizes in bytes."""
+    domain, hardware, live = vm.domain, vm.hardware, vm.live
+    return {
+        "name": domain.name,
+        "uuid": domain.uuid,
+        "state": domain.state,
+        "pool": vm.facts.get("pool"),
+        "desktop_type": vm.facts.get("desktop_type"),
+        "os": vm.facts.get("os"),
+        "os_profile": vm.facts.get("os_profile"),
+        "description": hardware.description,
+        "virt_type": hardware.virt_type,
+        "vcpus": hardware.vcpus,
+        "memory": hardware.memory,
+        "firmware": vm.firmware,
+        "secure_boot": hardware.secure_boot,
+        "tpm": hardware.tpm,
+        "graphics": hardware.graphics,
+        "console": live.console if live else None,
+        "agent_connected": live.agent_connected if live else False,
+        "autostart": domain.autostart,
+        "disks": [
+            {
+                "target": disk.target,
+                "path": disk.path,
+                "format": disk.format,
+                "bus": disk.bus,
+                "virtual_size": disk.virtual_size,
+                "allocated": disk.allocated,
+            }
+            for disk in vm.disks
+        ],
+        "networks": [
+            {
+                "network": card.network,
+                "bridge": card.bridge,
+                "model": card.model,
+                "mac": card.mac,
+                "addresses": live.addresses.get(card.mac, []) if live else [],
+            }
+            for card in hardware.networks
+        ],
+        "tool_images": [name for name in (tool_image_of(drive.seen) for drive in vm.drives) if name],
+    }
+
+
+def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the source VM of the name, or all of them."""
+    name = params["name"]
+    found = [
+        read_source_vm(host, domain)
+        for domain in list_domains(host)
+        if domain.mark and domain.mark.kind == "source_vm" and name in (None, domain.name)
+    ]
+    return {"source_vms": [source_vm_result(vm) for vm in found]}
+
+
+def _disk(disk: DomainDisk) -> Disk:
+    virtual_size = allocated = None
+    if disk.path:
+        try:
+            virtual_size = qemu_img.virtual_size(disk.path, disk.format or "raw")
+            allocated = qemu_img.allocated_size(disk.path)
+        except (OSError, Damaged):
+            pass
+    return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated)
+
+
+def _unplaced(domain: Domain) -> list[tuple[str, str]]:
+    found = []
+    for disk in domain.disks:
+        if disk.path and os.path.basename(os.path.dirname(disk.path)) == SOURCE_VMS and not os.path.exists(disk.path):
+            pool_path = os.path.dirname(os.path.dirname(disk.path))
+            partial = os.path.join(pool_path, PARTIAL, os.path.basename(disk.path))
+            if os.path.exists(partial):
+                found.append((partial, disk.path))
+    return found

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: desktop_image
+version_added: 0.1.0
+short_description: Publish, mark and remove versions of desktop images
+description:
+  - Publishes a source VM as a version of a desktop image, by clone (the source VM stays) or by conversion (it is gone
+    afterwards), moves markers to a version, and removes versions that nothing uses.
+  - A version lies in the image pool's directory as raw sparse disks, its UEFI variables, and a manifest that is written
+    last. The manifest names the digest of each disk, the SHA-256 Merkle root of BitTorrent v2.
+  - A published version is never changed. Publishing it again from the unchanged source VM, or after that is gone,
+    changes nothing; publishing other content under the same version is refused and the next free version named.
+  - A run that was interrupted at any moment leaves no incomplete version. The next run of the same task removes what
+    was left, or ends the conversion that had begun.
+options:
+  pool:
+    description: Name of the image pool. It must be running.
+    type: str
+    required: true
+  name:
+    description:
+      - Name of the desktop image. 1 to 64 of the characters A-Z a-z 0-9 . _ -
+      - It does not begin with C(tool-), as the files of tool images do.
+    type: str
+    required: true
+  version:
+    description: The version, C(MAJOR.MINOR). Quote it in YAML, else V(1.10) becomes V(1.1).
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) publishes the version unless it is published, and moves O(markers) to it.
+      - V(absent) removes the version. Refused while the backing chain of any domain holds one of its files, while
+        a desktop was made from it, and while markers are on it that O(markers) does not name.
+    type: str
+    choices: [present, absent]
+    default: present
+  source_vm:
+    description:
+      - The source VM to publish. It must be off, with its disks in files.
+      - Not needed for a version that is published already, to move markers or to change the description.
+    type: str
+  method:
+    description:
+      - V(clone) leaves the source VM as it is.
+      - V(convert) removes the source VM and its disks once the version is published. Refused while other domains
+        stand on its disks, and while it has snapshots.
+    type: str
+    choices: [clone, convert]
+    default: clone
+  desktop_type:
+    description:
+      - What the desktops of the image are. An image has the type of its source VM, so this is a check and no choice.
+      - A host of an ARM architecture publishes V(vdi) only.
+    type: str
+    choices: [vdi, idv, voi]
+  description:
+    description: Free text about the version, up to 1024 characters. It can be changed later.
+    type: str
+  markers:
+    description:
+      - Names that point at one version each, as V(stable) or V(canary). With O(state=present) they are moved to this
+        version; markers that are not listed stay where they are.
+      - With O(state=absent) they are the markers that may be removed together with the version.
+    type: list
+    elements: str
+  generalize:
+    description:
+      - Whether the copy is generalised by virt-sysprep (machine id, SSH host keys, logs, leases and other traces of
+        one machine are taken out), so that every desktop becomes one of its own. The source VM is never touched.
+      - By default images of type V(vdi) are, unless the source VM runs Windows. Windows is generalised by its own
+        sysprep, in the guest, before it is shut down.
+      - A small systemd unit is put into the image that takes the host name of each desktop from the SMBIOS OEM string
+        C(goldsmith.images.hostname=NAME) and makes missing SSH host keys, before the network and sshd start.
+    type: bool
+  generalize_operations:
+    description:
+      - The operations of virt-sysprep to do, instead of those that this collection chooses. See
+        C(virt-sysprep --list-operations).
+      - V(customize) is always done. It puts in the unit for host name and SSH host keys.
+    type: list
+    elements: str
+requirements:
+  - qemu-img
+  - virt-sysprep (guestfs-tools) and a kernel package on the host, for O(generalize)
+extends_documentation_fragment:
+  - goldsmith.images.libvirt
+  - goldsmith.images.libvirt.changing
+seealso:
+  - module: goldsmith.images.desktop_image_info
+  - module: goldsmith.images.source_vm
+  - module: goldsmith.images.desktop_pool
+author: goldsmith.images contributors (@goldsmith-images)
+"""
+
+EXAMPLES = r"""
+- name: Publish office 1.0 from the source VM, which stays
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.0"
+    source_vm: office-src
+    description: Office applications of autumn
+    markers: [stable]
+
+- name: Publish office 1.1 and remove the source VM
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.1"
+    source_vm: office-src
+    method: convert
+
+- name: Have the desktops that follow stable take 1.1
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.1"
+    markers: [stable]
+
+- name: Remove a version with the marker on it
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.0"
+    state: absent
+    markers: [previous]
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done, as sentences.
+  returned: success
+  type: list
+  elements: str
+  sample: ["publish image office 1.0 (clone of office-src, generalized)", "set marker stable of image office (on 1.0)"]
+desktop_image:
+  description: The version as it is now; in check mode as it was found. V(null) when it is not published.
+  returned: success
+  type: dict
+  contains:
+    name: {description: Name of the image., type: str, returned: always, sample: office}
+    version: {description: The version., type: str, returned: always, sample: "1.0"}
+    state:
+      description: "State of the copy on this host: V(available), or V(failed) when files are missing or damaged."
+      type: str
+      returned: always
+      sample: available
+    damage:
+      description: What is wrong with the files of a V(failed) copy.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
+    architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
+    os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}
+    firmware:
+      description: Firmware that the image needs.
+      type: dict
+      returned: always
+      contains:
+        type: {description: bios or uefi., type: str, returned: always}
+        secure_boot: {description: Whether it boots with Secure Boot., type: bool, returned: always}
+        tpm: {description: Whether it has a TPM., type: bool, returned: always}
+    disks:
+      description: The disks, in the order of the source VM's.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        path: {description: The raw file., type: str, returned: always}
+        target: {description: "Where the source VM had it, as vda.", type: str, returned: always}
+        bus: {description: "Bus of the disk, as virtio.", type: str, returned: always}
+        virtual_size: {description: Bytes that a guest sees., type: int, returned: always}
+        allocated: {description: Bytes that it took up when it was published., type: int, returned: always}
+        digest:
+          description: "SHA-256 Merkle root of BitTorrent v2 (BEP 52) over the bytes that a guest sees."
+          type: str
+          returned: always
+          sample: "sha256-merkle-16k:c6ebdc2be5abcfceca73f1b2f4fff122a3e1d49557893fce8baadd19c4e88b82"
+    nvram:
+      description: The UEFI variables, with C(path), C(size) and C(digest). V(null) for images with a BIOS.
+      type: dict
+      returned: always
+    markers: {description: The markers on this version., type: list, elements: str, returned: always, sample: [stable]}
+    parent: {description: The version it was made from., type: str, returned: always}
+    description: {description: The description., type: str, returned: always}
+    provenance:
+      description: Where the version comes from.
+      type: dict
+      returned: always
+      contains:
+        method: {description: clone or convert., type: str, returned: always}
+        source_vm: {description: Name of the source VM., type: str, returned: always}
+        source_uuid: {description: UUID of the source VM., type: str, returned: always}
+        source_disks:
+          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published.
+          type: list
+          elements: dict
+          returned: always
+        host: {description: The host it was published on., type: str, returned: always}
+        created: {description: When it was published (UTC)., type: str, returned: always}
+        collection_version: {description: Version of goldsmith.images that published it., type: str, returned: always}
+        generalized: {description: Operations of virt-sysprep done., type: list, elements: str, returned: always}
+        tool_images: {description: Tool images that were mounted., type: list, elements: str, returned: always}
+    virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
+    allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
+    users:
+      description: Domains whose backing chain holds a file of the version, and desktops that were made from it.
+      type: list
+      elements: str
+      returned: always
+      sample: [desktop acct-001]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import connection
+from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import run
+from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image, desktop_image_options
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=desktop_image_options.OPTIONS | connection.OPTIONS, supports_check_mode=True)
+    run(module, desktop_image.DesktopImage)
+
+
+if __name__ == "__main__":
+    main()

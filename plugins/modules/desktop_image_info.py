@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: desktop_image_info
+version_added: 0.1.0
+short_description: Read the desktop images of an image pool
+description:
+  - Returns the published versions in an image pool by the same keys as M(goldsmith.images.desktop_image), with the
+    state of their copies on this host and who uses them.
+options:
+  pool:
+    description: Name of the image pool. It must be running.
+    type: str
+    required: true
+  name:
+    description: Name of one image. Without it, all are returned.
+    type: str
+  version:
+    description: Only this version, C(MAJOR.MINOR), quoted.
+    type: str
+  marker:
+    description: Only versions that this marker is on.
+    type: str
+extends_documentation_fragment:
+  - goldsmith.images.libvirt
+  - goldsmith.images.libvirt.reading
+seealso:
+  - module: goldsmith.images.desktop_image
+author: goldsmith.images contributors (@goldsmith-images)
+"""
+
+EXAMPLES = r"""
+- name: Read all images
+  goldsmith.images.desktop_image_info:
+    pool: golden
+  register: images
+
+- name: Show versions, markers and users
+  ansible.builtin.debug:
+    msg: "{{ item.name }} {{ item.version }} {{ item.markers | join(', ') }}: {{ item.users | length }} users"
+  loop: "{{ images.desktop_images }}"
+  loop_control:
+    label: "{{ item.name }} {{ item.version }}"
+
+- name: Which version is stable?
+  goldsmith.images.desktop_image_info:
+    pool: golden
+    name: office
+    marker: stable
+"""
+
+RETURN = r"""
+desktop_images:
+  description: The versions, by name and from old to new. A name, version or marker that is not there gives none.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the image., type: str, returned: always, sample: office}
+    version: {description: The version., type: str, returned: always, sample: "1.0"}
+    state:
+      description: "State of the copy on this host: V(available), or V(failed) when files are missing or damaged."
+      type: str
+      returned: always
+      sample: available
+    damage:
+      description: What is wrong with the files of a V(failed) copy.
+      type: list
+      elements: str
+      returned: always
+      sample: []
+    desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
+    architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
+    os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}
+    firmware:
+      description: Firmware that the image needs.
+      type: dict
+      returned: always
+      contains:
+        type: {description: bios or uefi., type: str, returned: always}
+        secure_boot: {description: Whether it boots with Secure Boot., type: bool, returned: always}
+        tpm: {description: Whether it has a TPM., type: bool, returned: always}
+    disks:
+      description: The disks, in the order of the source VM's.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        path: {description: The raw file., type: str, returned: always}
+        target: {description: "Where the source VM had it, as vda.", type: str, returned: always}
+        bus: {description: "Bus of the disk, as virtio.", type: str, returned: always}
+        virtual_size: {description: Bytes that a guest sees., type: int, returned: always}
+        allocated: {description: Bytes that it took up when it was published., type: int, returned: always}
+        digest:
+          description: "SHA-256 Merkle root of BitTorrent v2 (BEP 52) over the bytes that a guest sees."
+          type: str
+          returned: always
+          sample: "sha256-merkle-16k:c6ebdc2be5abcfceca73f1b2f4fff122a3e1d49557893fce8baadd19c4e88b82"
+    nvram:
+      description: The UEFI variables, with C(path), C(size) and C(digest). V(null) for images with a BIOS.
+      type: dict
+      returned: always
+    markers: {description: The markers on this version., type: list, elements: str, returned: always, sample: [stable]}
+    parent: {description: The version it was made from., type: str, returned: always}
+    description: {description: The description., type: str, returned: always}
+    provenance:
+      description: Where the version comes from.
+      type: dict
+      returned: always
+      contains:
+        method: {description: clone or convert., type: str, returned: always}
+        source_vm: {description: Name of the source VM., type: str, returned: always}
+        source_uuid: {description: UUID of the source VM., type: str, returned: always}
+        source_disks:
+          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published.
+          type: list
+          elements: dict
+          returned: always
+        host: {description: The host it was published on., type: str, returned: always}
+        created: {description: When it was published (UTC)., type: str, returned: always}
+        collection_version: {description: Version of goldsmith.images that published it., type: str, returned: always}
+        generalized: {description: Operations of virt-sysprep done., type: list, elements: str, returned: always}
+        tool_images: {description: Tool images that were mounted., type: list, elements: str, returned: always}
+    virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
+    allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
+    users:
+      description: Domains whose backing chain holds a file of the version, and desktops that were made from it.
+      type: list
+      elements: str
+      returned: always
+      sample: [desktop acct-001]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import connection
+from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import run_info
+from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image_version
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=desktop_image_version.INFO_OPTIONS | connection.OPTIONS, supports_check_mode=True
+    )
+    run_info(module, desktop_image_version.collect)
+
+
+if __name__ == "__main__":
+    main()

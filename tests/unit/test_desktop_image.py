@@ -1,0 +1,339 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What has to change about a version of a desktop image: tables, without libvirt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import (
+    Firmware,
+    Manifest,
+    ManifestDisk,
+    Provenance,
+    SourceDisk,
+)
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
+    BadInput,
+    Conflict,
+    Damaged,
+    InUse,
+    NoSpace,
+    NotFound,
+    Refused,
+    WrongState,
+)
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain, DomainDisk
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metadata import Mark
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image import DesktopImage
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_options import OPTIONS, Desired
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_rules import Current
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_source import SourceVm
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_version import (
+    PublishedVersion,
+    Usage,
+    version_result,
+)
+
+V10, V11, V23 = Version(1, 0), Version(1, 1), Version(2, 3)
+DISK = SourceDisk("/srv/golden/source-vms/src.disk0.qcow2", 1000, 5)
+OPERATIONS = ("customize", "machine-id")
+GIB = 1024**3
+
+
+def desired(**given) -> Desired:
+    options = {name: spec.get("default") for name, spec in OPTIONS.items()}
+    return Desired.from_params(options | {"pool": "golden", "name": "office", "version": "1.0"} | given)
+
+
+def source(**given) -> SourceVm:
+    """A source VM that can be published; I(given) are fields of it or of its domain."""
+    domain = Domain(
+        name="src",
+        uuid="u-1",
+        running=False,
+        paused=False,
+        autostart=False,
+        persistent=True,
+        xml="<domain/>",
+        disks=(
+            DomainDisk("vda", "disk", DISK.path, "qcow2", "virtio"),
+            DomainDisk("sda", "cdrom", "/srv/golden/tool-virtio.iso", "raw", "sata"),
+        ),
+        nvram=None,
+        mark=Mark("source_vm", {"desktop_type": "vdi", "os": "debian12"}),
+    )
+    of_domain = {name: given.pop(name) for name in list(given) if hasattr(domain, name) and name != "disks"}
+    if "domain_disks" in given:
+        of_domain["disks"] = given.pop("domain_disks")
+    vm = SourceVm(replace(domain, **of_domain), (DISK,), (), (), 0, False, GIB)
+    return replace(vm, **given)
+
+
+def published(version: Version = V10, **given) -> PublishedVersion:
+    """A published version; I(given) are fields of it or of its provenance."""
+    provenance = Provenance("clone", "src", "u-1", (DISK,), "hv1", "2026-01-01T00:00:00Z", "0.1.0", OPERATIONS)
+    of_provenance = {name: given.pop(name) for name in list(given) if hasattr(provenance, name)}
+    manifest = Manifest(
+        image="office",
+        version=version,
+        desktop_type="vdi",
+        architecture="x86_64",
+        os="debian12",
+        firmware=Firmware("bios"),
+        disks=(ManifestDisk("office@1.0.disk0.raw", "vda", "virtio", GIB, 4096, "sha256-merkle-16k:00"),),
+        nvram=None,
+        hardware="<domain/>",
+        provenance=replace(provenance, **of_provenance),
+    )
+    return replace(PublishedVersion("/srv/golden", manifest, (), "", (), ()), **given)
+
+
+def current(**given) -> Current:
+    there = {
+        "pool_path": "/srv/golden",
+        "architecture": "x86_64",
+        "published": None,
+        "versions": (),
+        "markers": {},
+        "leftovers": (),
+        "free": 100 * GIB,
+        "source": source(),
+        "operations": OPERATIONS,
+    }
+    return Current(**(there | given))
+
+
+def existing(**given) -> Current:
+    return current(**({"published": published(), "versions": (V10,), "operations": ()} | given))
+
+
+def sentences(wanted: Desired, there: Current) -> list[str]:
+    return [change.sentence for change in DesktopImage(None).plan(wanted, there)]
+
+
+CLONE = {"source_vm": "src"}
+CONVERT = {"source_vm": "src", "method": "convert"}
+CONVERTED = {"published": published(method="convert")}
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "expected"),
+    [
+        (CLONE, current(), ["publish image office 1.0 (clone of src, generalized)"]),
+        (CLONE | {"generalize": False}, current(), ["publish image office 1.0 (clone of src)"]),
+        (
+            CLONE | {"markers": ["stable", "canary", "stable"]},
+            current(markers={"stable": V23}),
+            [
+                "publish image office 1.0 (clone of src, generalized)",
+                "move marker stable of image office (from 2.3 to 1.0)",
+                "set marker canary of image office (on 1.0)",
+            ],
+        ),
+        (
+            CONVERT,
+            current(),
+            ["publish image office 1.0 (conversion of src, generalized)", "remove source VM src"],
+        ),
+        (
+            CLONE,
+            current(leftovers=("/srv/golden/.partial/office@1.0.ab.disk0.raw",)),
+            [
+                "remove leftovers of an interrupted run of image office 1.0",
+                "publish image office 1.0 (clone of src, generalized)",
+            ],
+        ),
+        (
+            CLONE,
+            current(source=source(mark=Mark("source_vm", {"desktop_type": "idv", "os": "debian12"}))),
+            ["publish image office 1.0 (clone of src)"],
+        ),
+        (
+            CLONE,
+            current(source=source(mark=Mark("source_vm", {"desktop_type": "vdi", "os": "win11"}))),
+            ["publish image office 1.0 (clone of src)"],
+        ),
+        # published already
+        (CLONE, existing(), []),
+        (CLONE, existing(source=source(running=True)), []),
+        (CLONE, existing(source=None), []),
+        (CONVERT, existing(**CONVERTED, source=None), []),
+        ({}, existing(), []),
+        (CLONE | {"generalize": True, "desktop_type": "vdi"}, existing(), []),
+        (CLONE | {"generalize_operations": ["machine-id"]}, existing(), []),
+        ({"markers": ["stable"]}, existing(markers={"stable": V10}), []),
+        (
+            {"markers": ["stable"]},
+            existing(markers={"stable": V11}),
+            ["move marker stable of image office (from 1.1 to 1.0)"],
+        ),
+        ({"description": "new"}, existing(), ["describe image office 1.0"]),
+        ({"description": ""}, existing(), []),
+        ({}, existing(leftovers=("/x",)), ["remove leftovers of an interrupted run of image office 1.0"]),
+        # a conversion that was interrupted after its commit
+        (CONVERT, existing(**CONVERTED), ["remove source VM src"]),
+        (CONVERT, existing(**CONVERTED, source=source(disks=(), missing=(DISK.path,))), ["remove source VM src"]),
+        (
+            CONVERT,
+            existing(**CONVERTED, source=None, remaining_disks=(DISK.path,)),
+            ["remove disks of source VM src"],
+        ),
+        (CLONE, existing(**CONVERTED), []),
+        # absent
+        ({"state": "absent"}, current(), []),
+        ({"state": "absent"}, existing(), ["remove image office 1.0"]),
+        (
+            {"state": "absent", "markers": ["stable"]},
+            existing(published=published(markers=("stable",))),
+            ["remove image office 1.0"],
+        ),
+        ({"state": "absent"}, current(leftovers=("/x",)), ["remove what is left of image office 1.0"]),
+        ({"state": "absent"}, current(markers={"stable": V10}), ["remove what is left of image office 1.0"]),
+        ({"state": "absent"}, existing(published=published(damage=("x is missing",))), ["remove image office 1.0"]),
+    ],
+)
+def test_plan_says_what_has_to_change(given, there, expected):
+    assert sentences(desired(**given), there) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "error", "message"),
+    [
+        ({}, current(), NotFound, r"no version 1.0 in pool golden \(published versions: none\); say source_vm"),
+        ({}, current(versions=(V11, V23)), NotFound, r"published versions: 1.1, 2.3"),
+        (CLONE, current(source=None), NotFound, r"no source VM src on this host; make it with"),
+        (CLONE, current(source=source(mark=None)), Conflict, r"domain src is not a source VM .* can also adopt"),
+        (CLONE, current(source=source(mark=Mark("desktop"))), Conflict, r"domain src is not a source VM"),
+        (CLONE, current(source=source(running=True)), WrongState, r"source VM src is running; it must be off"),
+        (CLONE, current(source=source(running=True, paused=True)), WrongState, r"source VM src is paused"),
+        (CLONE, current(source=source(has_saved_state=True)), WrongState, r"has a saved state .* start it and shut"),
+        (CLONE, current(source=source(domain_disks=())), Conflict, r"source VM src has no disk"),
+        (CLONE, current(source=source(missing=(DISK.path,))), NotFound, r"disk0.qcow2 of source VM src does not exist"),
+        (CLONE, current(source=source(disks=())), Conflict, r"disk vda of source VM src is not a file"),
+        (
+            CLONE,
+            current(source=source(domain_disks=(DomainDisk("vda", "disk", DISK.path, "vmdk", "ide"),))),
+            Conflict,
+            r"has the format vmdk; only raw and qcow2",
+        ),
+        (CLONE | {"desktop_type": "voi"}, current(), Conflict, r"desktop_type: source VM src is of type vdi, not voi"),
+        (
+            CLONE,
+            current(
+                architecture="aarch64",
+                source=source(mark=Mark("source_vm", {"desktop_type": "idv", "os": "debian12"})),
+            ),
+            Refused,
+            r"^ARM hosts support VDI desktop images only; 'office' is of type idv$",
+        ),
+        (CONVERT, current(source=source(users=("domain web",))), InUse, r"domain web stand on its disks; .* clone"),
+        (CONVERT, current(source=source(snapshots=2)), WrongState, r"has 2 snapshots, which a conversion would lose"),
+        (
+            CLONE,
+            current(free=GIB),
+            NoSpace,
+            r"publishing image office 1.0 needs 1140850688 bytes .* only 1073741824 bytes",
+        ),
+        (
+            CLONE | {"generalize": True},
+            current(source=source(mark=Mark("source_vm", {"desktop_type": "vdi", "os": "win11"}))),
+            Refused,
+            r"generalize: source VM src runs Windows \(win11\)",
+        ),
+        # published already
+        (
+            CLONE,
+            existing(source=source(disks=(replace(DISK, mtime_ns=6),)), versions=(V10, V23)),
+            Conflict,
+            r"other content: source VM src was written to .* publish as version 2.4, the next free one",
+        ),
+        (CLONE, existing(source=source(disks=(replace(DISK, size=1),))), Conflict, r"was written to"),
+        (CLONE, existing(source=source(uuid="u-2")), Conflict, r"another source VM src \(UUID u-1\)"),
+        ({"source_vm": "b"}, existing(source=None), Conflict, r"published from source VM src, not b"),
+        (CLONE | {"generalize": False}, existing(), Conflict, r"published with generalisation"),
+        (
+            CLONE | {"generalize": True},
+            existing(published=published(generalized=())),
+            Conflict,
+            r"published without generalisation",
+        ),
+        (
+            CLONE | {"generalize_operations": ["logfiles"]},
+            existing(),
+            Conflict,
+            r"by other operations \(customize, mac",
+        ),
+        ({"desktop_type": "idv"}, existing(), Conflict, r"desktop_type: image office 1.0 is of type vdi, not idv"),
+        (CONVERT, existing(), Conflict, r"was published by clone, which leaves .* source_vm state: absent"),
+        (CONVERT, existing(**CONVERTED, source=source(running=True)), WrongState, r"started or changed .* it is kept"),
+        (CONVERT, existing(**CONVERTED, source=source(users=("desktop a",))), InUse, r"desktop a stand on its disks"),
+        ({}, existing(published=published(damage=("x is missing",))), Damaged, r"but x is missing. Restore that, or"),
+        # absent
+        (
+            {"state": "absent"},
+            existing(published=published(users=("desktop acct-001", "domain web"))),
+            InUse,
+            r"used by desktop acct-001, domain web; remove them first",
+        ),
+        (
+            {"state": "absent", "markers": ["canary"]},
+            existing(published=published(markers=("canary", "stable"))),
+            InUse,
+            r"marker stable is on it; move it to another version, or name it in markers",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_way_out(given, there, error, message):
+    with pytest.raises(error, match=message):
+        sentences(desired(**given), there)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "a b"}, r"^name: 'a b' cannot be used as a name"),
+        ({"name": "tool-x"}, r"^name: 'tool-x' cannot name a desktop image"),
+        ({"version": "1"}, r"^version: '1' is not a version"),
+        ({"markers": ["ok", "not ok"]}, r"^markers: 'not ok' cannot be used as a name"),
+        ({"description": "x" * 1025}, r"^description: it has 1025 characters; at most 1024"),
+        ({"generalize": False, "generalize_operations": []}, r"^generalize_operations: there is nothing to do"),
+    ],
+)
+def test_bad_options_are_refused(given, message):
+    with pytest.raises(BadInput, match=message):
+        desired(**given)
+
+
+def test_users_are_those_of_the_files_and_the_desktops_made_from_the_version():
+    base = "/srv/golden/office@1.0.disk0.raw"
+    overlay = source(domain_disks=(DomainDisk("vda", "disk", base, "raw", "virtio"),), mark=None, name="web").domain
+    facts = {"pool": "acct", "image_pool": "golden", "image": "office", "version": "1.0"}
+    desktops = [
+        replace(overlay, name="acct-1", disks=(), mark=Mark("desktop", facts)),
+        replace(overlay, name="acct-2", disks=(), mark=Mark("desktop", facts | {"version": "1.1"})),
+        replace(overlay, name="acct-3", disks=(), mark=Mark("desktop", facts | {"image_pool": "other"})),
+        replace(overlay, name="src", disks=(), mark=Mark("source_vm", facts)),
+    ]
+
+    users = Usage("golden", [overlay, *desktops]).users(published().manifest, [base])
+
+    assert users == ["desktop acct-1", "domain web"]
+
+
+def test_result_is_plain_data_with_sums():
+    result = version_result(published(markers=("stable",), users=("desktop a",)))
+
+    assert (result["name"], result["version"], result["state"]) == ("office", "1.0", "available")
+    assert (result["virtual_size"], result["allocated"]) == (GIB, 4096)
+    assert result["disks"][0]["path"] == "/srv/golden/office@1.0.disk0.raw"
+    assert result["provenance"]["generalized"] == list(OPERATIONS)
+    assert result["firmware"] == {"type": "bios", "secure_boot": False, "tpm": False}
+    assert version_result(published(damage=("x is missing",)))["state"] == "failed"
+
+
+def test_mounted_tool_images_are_named():
+    assert source().tool_images == ("virtio",)
