@@ -26,15 +26,15 @@ demo-clean: ## remove exactly what the demo made
 	@tools/playbook demo_clean
 
 .PHONY: test
-test: ## set up what is missing and run every check of this repository
+test: setup ## set up what is missing and run every check of this repository
 	@tools/test
 
 .PHONY: test-quick
 test-quick: lint unit ## lint and unit tests, within a minute
 
 .PHONY: setup
-setup: ## install what make test needs
-	@tools/setup .venv test checks lab
+setup: setup-quick ## install what make test needs
+	@tools/setup .venv test lab
 
 # The part of it that needs no test hosts.
 .PHONY: setup-quick
@@ -42,7 +42,7 @@ setup-quick:
 	@tools/setup .venv test checks
 
 .PHONY: lint
-lint: setup-quick ## formatting, types and lint
+lint: setup-quick ## formatting and lint
 	@tools/lint
 
 .PHONY: sanity
@@ -67,7 +67,7 @@ integration: setup ## integration tests on the test hosts
 
 .PHONY: molecule
 molecule: setup collection ## tests of the roles on the test hosts
-	@cd extensions && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/build/collections molecule test --all
+	@cd extensions && ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/collections" molecule test --all
 
 .PHONY: demo-test
 demo-test: setup collection ## the demo on a test host, twice, and its removal
@@ -85,7 +85,3 @@ docs: setup-quick ## documentation of modules and roles in build/docs/html
 .PHONY: collection
 collection: setup-quick ## build the collection and install it into build/collections
 	@tools/build-collection
-
-.PHONY: clean
-clean: ## remove what the other commands made in this directory, except .venv
-	@rm -rf build .ansible
