@@ -52,7 +52,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                     done.append(change)
                 if plan:
                     current = resource.observe(desired)
-        result = {resource.result_key: resource.to_result(current)}
+            result = {resource.result_key: resource.to_result(current)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 
 

@@ -1,10 +1,332 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
 from __future__ import annotations
+
 DOCUMENTATION = r"""
 module: source_vm
-short_description: x
-description: x
-options: {}
+version_added: 0.1.0
+short_description: Keep a source VM, in which a desktop image is built
+description:
+  - A source VM is a libvirt domain in which an operating system and its applications are installed, and from which
+    M(goldsmith.images.desktop_image) publishes versions.
+  - A new VM gets hardware that suits its OS from C(virt-install) and osinfo-db, once. Later runs change what is said in
+    the task and differs; what is not said is left alone, and so is everything in the domain that this module does
+    not know.
+  - Changes are made while the VM runs where that is possible. What needs the VM powered off is refused while it runs,
+    with the list of it. With O(state=stopped) the VM is shut down first, and then changed.
+  - A VM comes into being whole or not at all. What a killed run left is finished or cleared away by the next run.
+options:
+  name:
+    description: Name of the source VM, and of its libvirt domain. 1 to 64 of the characters A-Z a-z 0-9 . _ -
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) keeps the VM defined, running or not.
+      - V(running) starts it, or resumes it when it is paused.
+      - V(stopped) has it shut down, by its guest agent, then by its power button.
+      - V(absent) removes it with its UEFI variables and TPM state. Refused while it runs, unless O(force=true).
+        Its disks stay, unless O(remove_disks=true).
+    type: str
+    choices: [present, running, stopped, absent]
+    default: present
+  pool:
+    description:
+      - Image pool that holds its disks, its UEFI variables and its tool images. Required for a new VM.
+      - A VM does not move to another pool.
+      - With O(state=absent) it is needed only to clear away what is left of a VM whose domain is gone already.
+    type: str
+  desktop_type:
+    description:
+      - What the image is for. An ARM host has V(vdi) only.
+      - A new VM without it is of type V(vdi).
+    type: str
+    choices: [vdi, idv, voi]
+  os:
+    description:
+      - Operating system by its libosinfo short id, as V(debian12), V(win11) or V(ubuntu24.04).
+      - Where the host's osinfo-db does not know it, a new VM gets the hardware of the newest release of the same
+        family that it knows, or of V(generic). RV(source_vm.os_profile) says which.
+      - A new VM without it is V(generic).
+    type: str
+  description:
+    description: What the VM is, for people.
+    type: str
+  vcpus:
+    description: Number of processors. A new VM without it has 2. A change needs the VM powered off.
+    type: int
+  memory:
+    description:
+      - Memory, as V(4GiB) or V(512 MiB); rounded up to whole MiB. A new VM without it has 2 GiB. A change needs the VM
+        powered off.
+    type: str
+  disks:
+    description:
+      - Disks of a new VM, in the order in which the guest sees them. Each is new (O(disks[].size) alone), a copy of a
+        file
+        (O(disks[].copy_from)), or a file itself (O(disks[].path)).
+      - The disks of an existing VM are compared with it, and a difference is an error.
+    type: list
+    elements: dict
+    suboptions:
+      size:
+        description:
+          - Size of a new disk, as V(20GiB). It takes up room as it is filled.
+          - With O(disks[].copy_from), the size to which the copy is grown.
+        type: str
+      path:
+        description:
+          - An existing file on the host that becomes the disk where it lies. Refused while any domain uses it, also as
+            the base of an overlay, and when it belongs to a published image.
+          - It is not removed with the VM by O(remove_disks), unless it lies in the pool under the name of a disk of
+            this VM.
+        type: path
+      copy_from:
+        description: An existing file on the host that is copied into the pool. Refused while a running domain uses it.
+        type: path
+      format:
+        description:
+          - Format of the disk. That of an existing file must be said, and is not guessed; a copy has the same.
+          - A qcow2 file that stands on a backing file or an external data file is refused.
+        type: str
+        choices: [qcow2, raw]
+        default: qcow2
+      bus:
+        description: Bus of the disk. Without it, what suits the OS.
+        type: str
+        choices: [virtio, scsi, sata, ide, usb]
+  networks:
+    description:
+      - Network cards. A new VM without it has one in the libvirt network C(default). An empty list gives none.
+      - An existing card is connected to another network or bridge while the VM runs; more or fewer cards, another model
+        or MAC address need it powered off.
+    type: list
+    elements: dict
+    suboptions:
+      network:
+        description: Name of a libvirt network, which must be active.
+        type: str
+      bridge:
+        description: Name of a bridge of the host.
+        type: str
+      model:
+        description: Model of the card, as V(virtio) or V(e1000e). Without it, what suits the OS.
+        type: str
+      mac:
+        description: MAC address. Without it, libvirt chooses one.
+        type: str
+  firmware:
+    description:
+      - Firmware of a new VM. V(uefi-secure) is UEFI with secure boot and Microsoft's keys.
+      - Without it, what the OS needs. ARM machines have no V(bios).
+    type: str
+    choices: [bios, uefi, uefi-secure]
+  tpm:
+    description: Whether a new VM has an emulated TPM 2.0. Without it, what the OS needs.
+    type: bool
+  virt_type:
+    description:
+      - V(kvm) runs it on the processor, V(qemu) emulates one. A change needs the VM powered off.
+      - V(auto) gives a new VM V(kvm) where a probe shows that guests really run under it on this host, else V(qemu);
+        an existing VM keeps what it has.
+    type: str
+    choices: [auto, kvm, qemu]
+    default: auto
+  graphics:
+    description: Console of a new VM, on the host's loopback address only. A new VM without it has V(vnc).
+    type: str
+    choices: [vnc, spice, none]
+  tool_images:
+    description:
+      - Names of the tool images of the pool that are mounted, exactly these. An empty list unmounts all.
+      - They are changed while the VM runs. Media that are no tool images stay in their drives.
+      - A new VM has a CD-ROM drive for each, and two at least. More drives than that need it powered off.
+    type: list
+    elements: str
+  build:
+    description:
+      - Digests of the build steps that were done in the VM, in order. Role goldsmith.images.guest_build writes them,
+        and passes over the steps that are recorded. They are kept in the metadata of the domain.
+      - A list replaces the one there; an empty list has the next build begin anew.
+    type: list
+    elements: str
+  autostart:
+    description: Whether libvirt starts the VM with the host. A new VM without it does not.
+    type: bool
+  wait_for_agent:
+    description: With O(state=running), wait until the guest agent answers.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds to wait for the guest agent, and for a VM to shut down.
+    type: int
+    default: 300
+  force:
+    description:
+      - With O(state=stopped), pull the plug when the VM has not shut down after O(timeout) seconds.
+      - With O(state=absent), pull the plug of a running VM at once.
+      - Take a tool image out of a drive that the guest keeps locked.
+    type: bool
+    default: false
+  remove_disks:
+    description:
+      - With O(state=absent), remove the disks too that this module made for the VM, that is C(NAME.diskN.FORMAT) in the
+        directory C(source-vms) of the pool. Adopted files elsewhere stay. Refused while another domain uses one.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - goldsmith.images.libvirt
+  - goldsmith.images.libvirt.changing
+requirements:
+  - virt-install, libosinfo with osinfo-db and its Python binding, qemu-img (for a new VM)
+seealso:
+  - module: goldsmith.images.source_vm_info
+  - module: goldsmith.images.guest_exec
+  - module: goldsmith.images.tool_image
+author: goldsmith.images contributors (@goldsmith-images)
 """
+
+EXAMPLES = r"""
+- name: Make a Debian source VM with an installer mounted, and start it
+  goldsmith.images.source_vm:
+    name: office-src
+    pool: golden
+    os: debian12
+    vcpus: 2
+    memory: 2GiB
+    disks:
+      - size: 20GiB
+    tool_images: [debian-12-netinst]
+    state: running
+
+- name: Make a source VM from a disk image, larger than that, and wait for its guest agent
+  goldsmith.images.source_vm:
+    name: office-src
+    pool: golden
+    os: debian12
+    disks:
+      - copy_from: /srv/cloud/debian-12-genericcloud-amd64.qcow2
+        size: 20GiB
+    state: running
+    wait_for_agent: true
+
+- name: Make a Windows 11 source VM for IDV endpoints
+  goldsmith.images.source_vm:
+    name: kiosk-src
+    pool: golden
+    desktop_type: idv
+    os: win11
+    vcpus: 4
+    memory: 8GiB
+    firmware: uefi-secure
+    tpm: true
+    disks:
+      - size: 64GiB
+        bus: virtio
+    tool_images: [win11, virtio-win]
+
+- name: Unmount everything
+  goldsmith.images.source_vm:
+    name: office-src
+    tool_images: []
+
+- name: Shut it down, and give it more memory
+  goldsmith.images.source_vm:
+    name: office-src
+    memory: 4GiB
+    state: stopped
+
+- name: Remove it with the disks that were made for it
+  goldsmith.images.source_vm:
+    name: office-src
+    state: absent
+    remove_disks: true
+"""
+
+RETURN = r"""
+actions:
+  description: What was done, or in check mode would be done, as sentences.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "create source VM office-src (/srv/golden/source-vms/office-src.disk0.qcow2: new, 20 GiB)"
+    - start source VM office-src
+source_vm:
+  description: The VM as it is now; in check mode as it was found. V(null) when it is absent.
+  returned: success
+  type: dict
+  contains:
+    name: {description: Name of the domain., type: str, returned: always}
+    uuid: {description: UUID of the domain., type: str, returned: always}
+    state: {description: "State: running, paused or stopped.", type: str, returned: always}
+    pool: {description: Image pool that it belongs to., type: str, returned: always}
+    desktop_type: {description: "Desktop type: vdi, idv or voi.", type: str, returned: always}
+    os: {description: Short id of its OS as it was said., type: str, returned: always}
+    os_profile:
+      description: >-
+        Short id of the OS whose hardware defaults it got. Differs from RV(source_vm.os) where osinfo-db did not know
+        that.
+      type: str
+      returned: always
+      sample: debian11
+    description: {description: Its description., type: str, returned: always}
+    virt_type: {description: "How it runs: kvm, or qemu (emulation).", type: str, returned: always}
+    vcpus: {description: Number of processors., type: int, returned: always}
+    memory: {description: Memory in bytes., type: int, returned: always}
+    firmware: {description: "Firmware: bios, uefi or uefi-secure.", type: str, returned: always}
+    secure_boot: {description: Whether it boots signed code only., type: bool, returned: always}
+    tpm: {description: Whether it has a TPM., type: bool, returned: always}
+    graphics: {description: "Its console: vnc, spice or none.", type: str, returned: always}
+    console:
+      description: Where its console is served on the host. V(null) while it does not run.
+      type: str
+      returned: always
+      sample: vnc://127.0.0.1:5900
+    agent_connected: {description: Whether the guest agent in it is there., type: bool, returned: always}
+    autostart: {description: Whether it starts with the host., type: bool, returned: always}
+    disks:
+      description: Its disks, without CD-ROM drives.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        target: {description: Name of the device., type: str, returned: always, sample: vda}
+        path: {description: File on the host., type: str, returned: always}
+        format: {description: "Format: qcow2 or raw.", type: str, returned: always}
+        bus: {description: Bus on which the guest sees it., type: str, returned: always}
+        virtual_size:
+          description: Size that the guest sees, in bytes. V(null) when the file cannot be read.
+          type: int
+          returned: always
+        allocated:
+          description: Bytes that the file takes up. V(null) when the file cannot be read.
+          type: int
+          returned: always
+    networks:
+      description: Its network cards.
+      type: list
+      elements: dict
+      returned: always
+      contains:
+        network: {description: libvirt network., type: str, returned: always}
+        bridge: {description: Bridge of the host., type: str, returned: always}
+        model: {description: Model of the card., type: str, returned: always}
+        mac: {description: MAC address., type: str, returned: always}
+        addresses:
+          description: IP addresses that libvirt's DHCP server has given it.
+          type: list
+          elements: str
+          returned: always
+    build:
+      description: Digests of the build steps that were done in it, in order.
+      type: list
+      elements: str
+      returned: always
+    tool_images: {description: Names of the tool images that are mounted., type: list, elements: str, returned: always}
+"""
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import connection

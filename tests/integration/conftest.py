@@ -27,19 +27,23 @@ class TestHost:
         self.inventory = inventory
 
     def module(self, module: str, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
-        """Run goldsmith.images.MODULE and return its result; the test fails when the module does."""
+        """Run goldsmith.images.MODULE and return its result; the test fails when the module does.
+
+        With I(diff) the result has what Ansible printed of it as C(diff_text).
+        """
         result = self._ansible(module, check, diff, options)
         assert not result.get("failed"), f"{module} {options} failed: {result.get('msg')}\n{result}"
         assert "warnings" not in result, result["warnings"]
         assert "deprecations" not in result, result["deprecations"]
         return result
 
-    def failure(self, module: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Run goldsmith.images.MODULE, which must fail with an error of ours, and return its result."""
-        result = self._ansible(module, check, False, options)
+    def failure(self, module: str, *, check: bool = False, user: str = "", **options: Any) -> dict[str, Any]:
+        """Run goldsmith.images.MODULE (as I(user)), which must fail with an error of ours, and return its result."""
+        result = self._ansible(module, check, False, options, user)
         assert result.get("failed"), f"{module} {options} did not fail: {result}"
         assert result.get("error_code"), f"{module} {options} failed without an error code: {result}"
-        assert "Traceback" not in result.get("msg", "") and "exception" not in result, result
+        assert "Traceback" not in result.get("msg", ""), result
+        assert "exception" not in result, result
         return result
 
     def run(self, command: str, check: bool = True) -> str:
@@ -48,19 +52,24 @@ class TestHost:
         assert done.returncode == 0 or not check, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def _ansible(self, module: str, check: bool, diff: bool, options: dict[str, Any]) -> dict[str, Any]:
+    def _ansible(
+        self, module: str, check: bool, diff: bool, options: dict[str, Any], user: str = "", login: str = ""
+    ) -> dict[str, Any]:
         command = ["ansible", "-i", self.inventory, self.name, "-m", f"goldsmith.images.{module}"]
-        command += ["-a", json.dumps({name: value for name, value in options.items() if value is not None})]
-        command += ["--check"] * check + ["--diff"] * diff
+        given = {name: value for name, value in options.items() if value is not None}
+        command += ["-a", json.dumps(given)] if given else []
+        command += ["--check"] * check + ["--diff"] * diff + (["--become", f"--become-user={user}"] if user else [])
+        command += [f"--user={login}"] if login else []
         environment = os.environ | {
             "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "python"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "dev"),
         }
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         _before, arrow, result = done.stdout.partition(" => ")
         assert arrow, f"{shlex.join(command)} gave no result:\n{done.stdout}{done.stderr}"
         _skipped, _equals, said = _before.rpartition("|")
-        return json.loads(result) | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
+        told = {"diff_text": _before} if diff else {}
+        return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,8 @@ try:
 except ImportError:
     libvirt_qemu = None
 
-# One answer of the agent may have 10 MiB (libvirt, QEMU_AGENT_MAX_RESPONSE); base64 makes 4 bytes of 3.
+# After an answer of more than 10 MiB (QEMU_AGENT_MAX_RESPONSE) libvirt does not talk to that agent any more until the
+# domain is started anew. base64 makes 4 bytes of 3.
 FILE_CHUNK = 1024 * 1024
 ANSWER_TIMEOUT = 30
 _EXEC_POLL = (0.02, 0.5)  # seconds between two looks at a command: at first, and at most
@@ -101,7 +102,10 @@ class GuestAgent:
             self.command("guest-shutdown", {"mode": "powerdown"}, timeout=5)
 
     def start(self, argv: list[str], stdin: bytes | None = None) -> int:
-        """Start a program in the guest, without a shell, and return its process id."""
+        """Start a program in the guest, without a shell, and return its process id.
+
+        What it writes comes back in one answer of the agent: it must be little (see C(FILE_CHUNK)).
+        """
         arguments = {"path": argv[0], "arg": argv[1:], "capture-output": True}
         if stdin is not None:
             arguments["input-data"] = base64.b64encode(stdin).decode()
@@ -140,15 +144,21 @@ class GuestAgent:
 
     def read_file(self, path: str, limit: int) -> bytes:
         """Return the content of the guest's file. Raises GuestFailed when it has more than I(limit) bytes."""
+        content, is_whole = self.read_start(path, limit)
+        if not is_whole:
+            raise GuestFailed(f"{path} in {self.name} is larger than {limit} bytes; fetch it over the network")
+        return content
+
+    def read_start(self, path: str, limit: int) -> tuple[bytes, bool]:
+        """Return the first I(limit) bytes of the guest's file, and whether that is all of it."""
         content = bytearray()
         with self._open(path, "rb") as handle:
-            while True:
+            while len(content) <= limit:
                 part = self.command("guest-file-read", {"handle": handle, "count": FILE_CHUNK})
                 content += base64.b64decode(part["buf-b64"])
-                if len(content) > limit:
-                    raise GuestFailed(f"{path} in {self.name} is larger than {limit} bytes; fetch it over the network")
                 if part["eof"] or not part["count"]:
-                    return bytes(content)
+                    break
+        return bytes(content[:limit]), len(content) <= limit
 
     def write_file(self, path: str, content: bytes) -> None:
         """Make I(content) the content of the guest's file; it keeps its owner and mode when it was there."""

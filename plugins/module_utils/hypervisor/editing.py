@@ -12,7 +12,7 @@ from ..errors import InUse
 from . import hardware
 from .connection import Host, libvirt
 from .domains import define_domain, lookup
-from .metadata import NAMESPACE, Mark, write_mark
+from .metadata import NAMESPACE, Mark
 from .virt_install import NetworkHardware
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def edit_definition(host: Host, name: str, edit: Callable[[ET.Element], object])
 def set_mark(host: Host, name: str, mark: Mark) -> None:
     """Change what the domain is to us, at once."""
     handle = lookup(host, name)
-    holder = ET.fromstring("<domain><name/></domain>")
-    write_mark(holder, mark)
-    xml = ET.tostring(holder.find("metadata")[0], encoding="unicode")
+    # libvirt itself puts the element into the namespace, and fails where it is in it already.
+    xml = ET.tostring(ET.Element(mark.kind, mark.facts), encoding="unicode")
     handle.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, xml, "goldsmith", NAMESPACE, _reach(handle))
 
 

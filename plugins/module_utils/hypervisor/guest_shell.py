@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 _POWERSHELL = ["powershell.exe", "-NoProfile", "-NonInteractive", "-ExecutionPolicy", "Bypass"]
@@ -15,15 +16,30 @@ _UTF8 = "[Console]::OutputEncoding = [Text.Encoding]::UTF8\n"
 _LAST_STATUS = "\nif ($null -ne $LASTEXITCODE) { exit $LASTEXITCODE }"
 
 
+@dataclass(frozen=True)
+class Run:
+    """What is around a program.
+
+    I(environment) is added to the agent's own; I(chdir) is the directory in which it runs; I(workspace) a directory
+    that was made for this run.
+    """
+
+    environment: Mapping[str, str]
+    chdir: str | None
+    workspace: str
+
+
 class GuestShell(Protocol):
     """The words of one kind of operating system. Every method returns a command line for the guest agent."""
 
-    # Directory of a script that is run, with the name of the directory to be filled in; a separator.
-    scripts: str
+    # Where directories for a run can be made, and what separates the names in a path.
+    temporary: str
     separator: str
+    # Files in the directory of the run that get what the program writes; none where the agent has to take it.
+    outputs: tuple[str, ...]
 
-    def program(self, argv: Sequence[str], environment: Mapping[str, str], directory: str | None) -> list[str]:
-        """Run a program, with the environment added to the agent's own."""
+    def program(self, argv: Sequence[str], run: Run) -> list[str]:
+        """Run a program."""
 
     def command(self, text: str) -> list[str]:
         """Run a line of the shell's language."""
@@ -50,15 +66,18 @@ class GuestShell(Protocol):
 class PosixShell:
     """Linux and its relatives. A program gets a session of its own, so that its children can be killed with it."""
 
-    scripts = "/tmp/{name}"  # noqa: S108 - made anew, with mode 0700
+    temporary = "/tmp"  # noqa: S108 - what is made there is new, and has mode 0700
     separator = "/"
+    outputs = ("stdout", "stderr")
 
-    def program(self, argv: Sequence[str], environment: Mapping[str, str], directory: str | None) -> list[str]:
-        words = ["setsid"]
-        if environment:
-            words += ["env", *(f"{name}={value}" for name, value in environment.items())]
-        if directory is not None:
-            words += ["/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", directory]
+    def program(self, argv: Sequence[str], run: Run) -> list[str]:
+        """Output goes to files: it may be large, and what the program leaves in the background may keep it open."""
+        steps = 'exec >"$1/stdout" 2>"$1/stderr"; shift; exec "$@"'
+        words = ["setsid", "/bin/sh", "-c", steps, "sh", run.workspace]
+        if run.environment:
+            words += ["env", *(f"{name}={value}" for name, value in run.environment.items())]
+        if run.chdir is not None:
+            words += ["/bin/sh", "-c", 'cd -- "$1" && shift && exec "$@"', "sh", run.chdir]
         return [*words, *argv]
 
     def command(self, text: str) -> list[str]:
@@ -100,16 +119,17 @@ class PosixShell:
 class WindowsShell:
     """Windows: PowerShell where a shell is needed."""
 
-    scripts = "C:\\Windows\\Temp\\{name}"
+    temporary = "C:\\Windows\\Temp"
     separator = "\\"
+    outputs: tuple[str, ...] = ()
 
-    def program(self, argv: Sequence[str], environment: Mapping[str, str], directory: str | None) -> list[str]:
+    def program(self, argv: Sequence[str], run: Run) -> list[str]:
         """The agent's own C(env) would replace the whole environment, without which Windows programs do not start."""
-        if not environment and directory is None:
+        if not run.environment and run.chdir is None:
             return list(argv)
-        lines = [f"Set-Item {_literal('env:' + name)} {_literal(value)}" for name, value in environment.items()]
-        if directory is not None:
-            lines.append(f"Set-Location -LiteralPath {_literal(directory)} -ErrorAction Stop")
+        lines = [f"Set-Item {_literal('env:' + name)} {_literal(value)}" for name, value in run.environment.items()]
+        if run.chdir is not None:
+            lines.append(f"Set-Location -LiteralPath {_literal(run.chdir)} -ErrorAction Stop")
         lines.append("& " + " ".join(_literal(word) for word in argv))
         return self.command("\n".join(lines))
 

@@ -121,7 +121,7 @@ def _network(network: NetworkHardware) -> str:
 def _settle_firmware(domain: ET.Element, firmware: str | None, architecture: str) -> None:
     """Put in the firmware, by its features: libvirt would take whatever the host happens to prefer.
 
-    Where it is not said, the guest OS decides between BIOS and UEFI, and UEFI comes with secure boot where there is any.
+    Where it is not said, the guest OS decides between BIOS and UEFI, and UEFI has secure boot where there is any.
     """
     boot = domain.find("os")
     if firmware is None and boot.get("firmware") == "efi":

@@ -129,11 +129,12 @@ class DesktopPool:
         yield from self._stop([d for d in stopped if d not in pushed], desired, force=desired.force)
         for desktop in kept:
             yield from self._bring_up_to_date(desired, blueprint, desktop, work, desktop in ready)
+        told = {**blueprint.told(), "autostart": desired.autostart} if new else {}
         for index, name in new:
-            yield Change(
-                "create", f"desktop {name}", _do(work.create, index, name, desired.autostart),
-                None, {**blueprint.told(index, name), "autostart": desired.autostart}, blueprint.description,
-            )  # fmt: skip
+            disks = [disk.path for disk in blueprint.new_storage(name).disks]
+            create = _do(work.create, index, name, desired.autostart)
+            after = {**told, "disks": disks}
+            yield Change("create", f"desktop {name}", create, None, after, blueprint.description)
         yield from self._power_on(desired, blueprint, kept, pushed, [name for _index, name in new])
 
     def _bring_up_to_date(

@@ -117,9 +117,9 @@ class Blueprint:
         identity = Identity(desktop.name, desktop.domain.uuid, desktop.traits.macs)
         return read_traits(self.definition(desktop.index, identity, self.storage_for(desktop)))
 
-    def told(self, index: int, name: str) -> dict[str, Any]:
-        """Return what a new desktop will be, as plain data for a diff."""
-        traits = read_traits(self.definition(index, Identity(name, "", ()), self.new_storage(name)))
+    def told(self) -> dict[str, Any]:
+        """Return what a new desktop will be, its name and files apart, as plain data for a diff."""
+        traits = read_traits(self.definition(0, Identity("", "", ()), Storage((), None, self.persistent)))
         hardware = {field: traits.told(field) for field in ("vcpus", "memory", "virt_type")}
         return {**self.content, "persistent": self.persistent, **hardware}
 

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +17,11 @@ from ..errors import BadInput, GuestFailed, ImagesError, NotFound, TimedOut
 from ..hypervisor.agent import CommandTimedOut, Execution, GuestAgent, open_agent
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import find_domain
-from ..hypervisor.guest_shell import PosixShell, WindowsShell, shell_of
+from ..hypervisor.guest_shell import PosixShell, Run, WindowsShell, shell_of
 from ..sizes import human_size
 
 FILE_LIMIT = 16 * 1024**2
+OUTPUT_LIMIT = 4 * 1024**2
 _AFTER_KILL = 10  # seconds for a killed command to be gone
 
 OPTIONS = {
@@ -175,45 +178,65 @@ class GuestSession:
         return self.agent.run(self.shell.exists(pattern)).rc == 0
 
     def _run(self, request: Request) -> dict[str, Any]:
-        if request.script is not None:
-            return self._run_script(request, request.script)
-        argv = self.shell.command(request.cmd) if request.cmd is not None else list(request.argv or ())
-        return self._run_argv(request, argv)
+        with self._workspace() as workspace:
+            around = Run(request.environment, request.chdir, workspace)
+            argv = self._argv(request, workspace)
+            stdin = None if request.stdin is None else request.stdin.encode()
+            try:
+                ended = self.agent.run(self.shell.program(argv, around), stdin, request.timeout)
+            except CommandTimedOut as error:
+                raise self._killed(error.pid, argv, workspace, request) from None
+            return self._told(ended, argv, workspace)
 
-    def _run_script(self, request: Request, script: str) -> dict[str, Any]:
-        """The script lies in a directory of its own while it runs."""
-        directory = self.shell.scripts.format(name=f"goldsmith-{secrets.token_hex(16)}")
-        self._must(self.shell.make_private_directory(directory))
+    def _argv(self, request: Request, workspace: str) -> list[str]:
+        """Return the command line to run; a script is put into the workspace."""
+        if request.cmd is not None:
+            return self.shell.command(request.cmd)
+        if request.script is None:
+            return list(request.argv or ())
+        path = workspace + self.shell.separator + self.shell.script_name(request.interpreter)
+        self.agent.write_file(path, request.script.encode())
+        return self.shell.script(path, request.script, request.interpreter)
+
+    @contextlib.contextmanager
+    def _workspace(self) -> Iterator[str]:
+        """A new directory in the guest, which nobody else can look into."""
+        path = f"{self.shell.temporary}{self.shell.separator}goldsmith-{secrets.token_hex(16)}"
+        self._must(self.shell.make_private_directory(path))
         try:
-            path = directory + self.shell.separator + self.shell.script_name(request.interpreter)
-            self.agent.write_file(path, script.encode())
-            return self._run_argv(request, self.shell.script(path, script, request.interpreter))
+            yield path
         finally:
-            self.agent.run(self.shell.remove_directory(directory))
+            with contextlib.suppress(ImagesError):
+                self.agent.run(self.shell.remove_directory(path))
 
-    def _run_argv(self, request: Request, argv: list[str]) -> dict[str, Any]:
-        words = self.shell.program(argv, request.environment, request.chdir)
-        stdin = None if request.stdin is None else request.stdin.encode()
-        try:
-            return _told(self.agent.run(words, stdin, request.timeout), argv)
-        except CommandTimedOut as error:
-            raise self._killed(error, argv, request) from None
-
-    def _killed(self, error: CommandTimedOut, argv: list[str], request: Request) -> ImagesError:
+    def _killed(self, pid: int, argv: list[str], workspace: str, request: Request) -> ImagesError:
         """End the command, and return the error that tells of it, with the output so far."""
-        self.agent.run(self.shell.kill(error.pid))
+        late = f"the command in {request.name} did not end within {request.timeout} s"
+        self.agent.run(self.shell.kill(pid))
         try:
-            ended = self.agent.finish(error.pid, argv[0], _AFTER_KILL)
-        except TimedOut:
-            return TimedOut(
-                f"the command in {request.name} did not end within {request.timeout} s and could not be killed; its "
-                f"process id there is {error.pid}"
-            )
-        told = {**_told(ended, argv), "changed": True}
-        return TimedOut(
-            f"the command in {request.name} did not end within {request.timeout} s and was killed; raise timeout if "
-            "it needs longer", facts=told,
-        )  # fmt: skip
+            ended = self.agent.finish(pid, argv[0], _AFTER_KILL)
+        except CommandTimedOut:
+            return TimedOut(f"{late} and could not be killed; its process id there is {pid}")
+        facts = {**self._told(ended, argv, workspace), "changed": True}
+        return TimedOut(f"{late} and was killed; raise timeout if it needs longer", facts=facts)
+
+    def _told(self, ended: Execution, argv: list[str], workspace: str) -> dict[str, Any]:
+        """Return how the command ended in the words of ansible.builtin.command; a signal is a negative status."""
+        told: dict[str, Any] = {"cmd": argv, "rc": ended.rc if ended.rc is not None else -(ended.signal or 0)}
+        streams = {"stdout": (ended.stdout, ended.stdout_truncated), "stderr": (ended.stderr, ended.stderr_truncated)}
+        for name, (content, truncated) in streams.items():
+            if name in self.shell.outputs:
+                start, is_whole = self._output(workspace + self.shell.separator + name)
+                content, truncated = content + start, truncated or not is_whole
+            told[name] = _text(content).rstrip("\r\n")
+            told[f"{name}_truncated"] = truncated
+        return told
+
+    def _output(self, path: str) -> tuple[bytes, bool]:
+        try:
+            return self.agent.read_start(path, OUTPUT_LIMIT)
+        except GuestFailed:
+            return b"", True
 
     def _copy_in(self, file: FileIn) -> bool:
         """Bring the file into the guest, and return whether it was not there already."""
@@ -253,18 +276,6 @@ class GuestSession:
         if done.rc != 0:
             raise GuestFailed(f"{' '.join(argv)} failed in {self.agent.name}: {_text(done.stderr).strip()}")
         return done
-
-
-def _told(ended: Execution, argv: list[str]) -> dict[str, Any]:
-    """Return how the command ended in the words of ansible.builtin.command; a signal is a negative status."""
-    return {
-        "cmd": argv,
-        "rc": ended.rc if ended.rc is not None else -(ended.signal or 0),
-        "stdout": _text(ended.stdout).rstrip("\r\n"),
-        "stderr": _text(ended.stderr).rstrip("\r\n"),
-        "stdout_truncated": ended.stdout_truncated,
-        "stderr_truncated": ended.stderr_truncated,
-    }
 
 
 def _text(output: bytes) -> str:

@@ -95,7 +95,8 @@ def draw(host: Host, desired: Desired, pool_path: str) -> Blueprint:
         cdrom_drives=max(CDROM_DRIVES, len(desired.tool_images or ())),
         networks=networks,
     )
-    require_offered(host, hardware_request)
+    if not host.files.read_only:  # libvirt refuses the question over the read-only connection of check mode
+        require_offered(host, hardware_request)
     facts = {"desktop_type": desktop_type, "os": os_id, "os_profile": profile, "pool": desired.pool or ""}
     return Blueprint(desired, pool_path, disks, hardware_request, Mark("source_vm", facts))
 

@@ -52,9 +52,11 @@ def require_unchangeable(desired: Desired, vm: SourceVmState) -> None:
 def differences(host: Host, desired: Desired, vm: SourceVmState, os_profile: str | None) -> Iterator[Difference]:
     """Yield what differs in what is said; what is not said is left alone. Touches nothing."""
     name, subject, found = vm.domain.name, f"source VM {vm.domain.name}", vm.hardware
-    facts = {**vm.facts, **_said(desktop_type=desired.desktop_type, os=desired.os, os_profile=os_profile)}
-    if facts != vm.facts:
-        changed = [key for key in facts if facts[key] != vm.facts.get(key)]
+    build = None if desired.build is None else " ".join(desired.build)
+    said = _said(desktop_type=desired.desktop_type, os=desired.os, os_profile=os_profile, build=build)
+    changed = [key for key, value in said.items() if value != vm.facts.get(key, "")]
+    if changed:
+        facts = {**vm.facts, **said}
         before, after = ({key: side.get(key) for key in changed} for side in (vm.facts, facts))
         detail = ", ".join(f"{key} {before[key]} -> {after[key]}" for key in changed)
         mark = Mark("source_vm", facts)

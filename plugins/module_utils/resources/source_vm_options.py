@@ -62,6 +62,7 @@ OPTIONS = {
     "virt_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
     "graphics": {"type": "str", "choices": ["vnc", "spice", "none"]},
     "tool_images": {"type": "list", "elements": "str"},
+    "build": {"type": "list", "elements": "str"},
     "autostart": {"type": "bool"},
     "wait_for_agent": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 300},
@@ -103,6 +104,7 @@ class Desired:
     virt_type: str = "auto"
     graphics: str | None = None
     tool_images: tuple[str, ...] | None = None
+    build: tuple[str, ...] | None = None
     autostart: bool | None = None
     wait_for_agent: bool = False
     timeout: int = 300
@@ -131,6 +133,7 @@ class Desired:
             virt_type=params["virt_type"],
             graphics=params["graphics"],
             tool_images=_tool_images(params["tool_images"]),
+            build=_build(params["build"]),
             autostart=params["autostart"],
             wait_for_agent=params["wait_for_agent"],
             timeout=params["timeout"],
@@ -191,6 +194,12 @@ def _networks(networks: list[dict[str, Any]] | None) -> tuple[NetworkHardware, .
 
 def _tool_images(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(dict.fromkeys(check_name(name, "tool_images") for name in names))
+
+
+def _build(steps: list[str] | None) -> tuple[str, ...] | None:
+    for step in steps or ():
+        _word(step, "build", "a digest of a build step: up to 128 letters, digits and . _ -")
+    return None if steps is None else tuple(steps)
 
 
 def _word(value: str | None, option: str, meaning: str) -> str | None:

@@ -139,6 +139,7 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
             }
             for card in hardware.networks
         ],
+        "build": vm.facts.get("build", "").split(),
         "tool_images": [name for name in (tool_image_of(drive.seen) for drive in vm.drives) if name],
     }
 

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every module in check mode: nothing on the host changes, whatever it is asked.
+
+The connection is read-only and the file layer refuses, so a write that slipped through is an error; this test
+also looks at the host itself, before and after.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+POOL = "checked"
+PATH = "/srv/checked"
+
+# Everything that a module could have written: libvirt's definitions and states, and files with their times.
+LOOK = f"""
+for name in $(virsh list --all --name); do virsh dumpxml --inactive $name; virsh domstate $name; done
+virsh pool-list --all --details
+find {PATH} /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
+    -printf '%p %s %m %T@\\n' 2>/dev/null | sort
+"""
+
+# module: (what it is asked, the changes it must announce, or None for a module that only reads)
+REQUESTS = {
+    "image_pool": [
+        ({"name": "other", "path": "/srv/elsewhere"}, True),
+        ({"name": POOL, "path": PATH, "autostart": False}, True),
+        ({"name": f"{POOL}-spare", "state": "absent"}, True),
+    ],
+    "tool_image": [
+        ({"name": "extra", "pool": POOL, "src": "/srv/checked-tools.iso", "remote_src": True}, True),
+        ({"name": "tools", "pool": POOL, "state": "absent"}, True),
+    ],
+    "source_vm": [
+        ({"name": "checked-new", "pool": POOL, "memory": "256MiB", "disks": [{"size": "64MiB"}]}, True),
+        ({"name": "checked-src", "memory": "512MiB"}, True),
+        ({"name": "checked-src", "state": "running"}, True),
+        ({"name": "checked-src", "state": "absent", "remove_disks": True}, True),
+    ],
+    "guest_exec": [({"name": "checked-src", "cmd": "touch /touched"}, True)],
+    "desktop_image": [
+        ({"pool": POOL, "name": "checked", "version": "1.1", "source_vm": "checked-src", "generalize": False}, True),
+        ({"pool": POOL, "name": "checked", "version": "1.0", "markers": ["canary"]}, True),
+    ],
+    "desktop_pool": [
+        ({"name": "checked-pool", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 3}, True),
+        ({"name": "checked-pool", "image_pool": POOL, "state": "absent"}, True),
+        ({"name": "checked-more", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 1}, True),
+    ],
+    "image_host_facts": [({}, None)],
+    "image_pool_info": [({}, None)],
+    "tool_image_info": [({"pool": POOL}, None)],
+    "source_vm_info": [({}, None)],
+    "desktop_image_info": [({"pool": POOL}, None)],
+    "desktop_pool_info": [({}, None)],
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(hv1):
+    """A host with one of everything: what a module could damage in check mode."""
+    hv1.run("truncate -s 1M /srv/checked-tools.iso && printf '\\001CD001\\001' | "
+            "dd of=/srv/checked-tools.iso bs=1 seek=32768 conv=notrunc status=none")  # fmt: skip
+    hv1.module("image_pool", name=POOL, path=PATH)
+    hv1.module("image_pool", name=f"{POOL}-spare", path=f"{PATH}-spare")
+    hv1.module("tool_image", name="tools", pool=POOL, src="/srv/checked-tools.iso", remote_src=True)
+    hv1.module("source_vm", name="checked-src", pool=POOL, virt_type="qemu", memory="256MiB", disks=[{"size": "64MiB"}])
+    hv1.module("desktop_image", pool=POOL, name="checked", version="1.0", source_vm="checked-src", generalize=False)
+    hv1.module(
+        "desktop_pool", name="checked-pool", image_pool=POOL, image="checked", version="1.0", count=2, virt_type="qemu"
+    )
+    yield hv1
+    hv1.module("desktop_pool", name="checked-pool", image_pool=POOL, state="absent")
+    hv1.module("desktop_image", pool=POOL, name="checked", version="1.0", state="absent")
+    hv1.module("source_vm", name="checked-src", state="absent", remove_disks=True)
+    hv1.module("tool_image", name="tools", pool=POOL, state="absent")
+    for pool in (POOL, f"{POOL}-spare"):
+        hv1.module("image_pool", name=pool, state="absent")
+    hv1.run(f"rm -r /srv/checked-tools.iso {PATH} {PATH}-spare")
+
+
+def test_every_module_is_asked():
+    modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
+    assert modules == set(REQUESTS)
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "changes"),
+    [(module, options, changes) for module, requests in REQUESTS.items() for options, changes in requests],
+)
+def test_check_mode_writes_nothing(furnished, module, options, changes):
+    before = furnished.run(LOOK)
+    result = furnished.module(module, check=True, diff=True, **options)
+    assert furnished.run(LOOK) == before
+    assert result["changed"] == bool(changes)
+    if changes and module != "guest_exec":
+        assert result["actions"], "a change that is announced is also told as a sentence"
