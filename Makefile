@@ -75,7 +75,10 @@ demo-test: setup collection ## the demo on a test host, twice, and its removal
 
 .PHONY: bench
 bench: ## measure against peers; writes build/bench.json
-	@tools/setup build/venv-bench bench image-host guest-builder
+	@tools/setup .venv controller image-host
+	@tools/setup build/venv-bench bench image-host bench
+	@tools/build-collection
+	@tools/start-libvirt
 	@build/venv-bench/bin/python benchmarks/bench.py
 
 .PHONY: docs
