@@ -12,10 +12,16 @@ from collections.abc import Iterator
 from .errors import ToolFailed
 
 
-def run_command(arguments: list[str], environment: dict[str, str] | None = None, timeout: float | None = None) -> str:
+def run_command(
+    arguments: list[str],
+    environment: dict[str, str] | None = None,
+    timeout: float | None = None,
+    accepted: tuple[int, ...] = (0,),
+) -> str:
     """Run a program without a shell, in the C locale, and return its standard output.
 
-    Raises ToolFailed with the program's last words when it is missing, fails or outlives I(timeout) seconds.
+    Raises ToolFailed with the program's last words when it is missing, ends with a status that is not I(accepted)
+    or outlives I(timeout) seconds.
     """
     program = os.path.basename(arguments[0])
     try:
@@ -33,7 +39,7 @@ def run_command(arguments: list[str], environment: dict[str, str] | None = None,
         raise _missing(program) from None
     except subprocess.TimeoutExpired:
         raise ToolFailed(f"{program} did not end within {timeout:g} s: {' '.join(arguments)}") from None
-    if done.returncode != 0:
+    if done.returncode not in accepted:
         raise _failure(arguments, done.returncode, done.stderr.strip() or done.stdout.strip())
     return done.stdout
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -52,6 +53,21 @@ class TestHost:
         assert done.returncode == 0 or not check, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    def role(self, role: str, tasks: str, **variables: Any) -> None:
+        """Run the tasks file of the role on the host, as root."""
+        arguments = json.dumps({"name": role, "tasks_from": tasks})
+        command = ["ansible", "-i", self.inventory, self.name, "-m", "ansible.builtin.include_role", "-a", arguments]
+        command += ["--extra-vars", json.dumps(variables), "--become"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment())
+        assert done.returncode == 0, f"{shlex.join(command)} failed:\n{done.stdout}{done.stderr}"
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        return os.environ | {
+            "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "dev"),
+        }
+
     def _ansible(
         self, module: str, check: bool, diff: bool, options: dict[str, Any], user: str = "", login: str = ""
     ) -> dict[str, Any]:
@@ -60,11 +76,7 @@ class TestHost:
         command += ["-a", json.dumps(given)] if given else []
         command += ["--check"] * check + ["--diff"] * diff + (["--become", f"--become-user={user}"] if user else [])
         command += [f"--user={login}"] if login else []
-        environment = os.environ | {
-            "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "dev"),
-        }
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment())
         _before, arrow, result = done.stdout.partition(" => ")
         assert arrow, f"{shlex.join(command)} gave no result:\n{done.stdout}{done.stderr}"
         _skipped, _equals, said = _before.rpartition("|")
@@ -94,3 +106,18 @@ def hv2(inventory: str) -> TestHost:
 @pytest.fixture(scope="session")
 def arm1(inventory: str) -> TestHost:
     return TestHost("arm1", inventory)
+
+
+@pytest.fixture(scope="session")
+def guest_disk(hv1: TestHost) -> str:
+    """Path on hv1 of a disk with a bootable Debian and a guest agent (raw), made by role demo and kept on the host.
+
+    It is copied, never used itself.
+    """
+    recipe = hashlib.sha256((ROOT / "roles" / "demo" / "files" / "guest_disk.sh").read_bytes()).hexdigest()[:16]
+    directory = f"/var/cache/goldsmith-test/{recipe}"
+    path = f"{directory}/office-src.raw"
+    if "there" not in hv1.run(f"test -e {path} && echo there", check=False):
+        hv1.run("rm -rf /var/cache/goldsmith-test && mkdir -p /var/cache/goldsmith-test")
+        hv1.role("goldsmith.images.demo", "disk.yml", demo_directory=directory)
+    return path

@@ -180,25 +180,21 @@ class Store:
             ) from None
 
     def remove_version(self, image: str, version: Version) -> None:
-        """Remove a version and all that is left of it: what the record says, the manifest, then the data.
+        """Remove a version and all that is left of it: what the record says of it, the manifest, then the data.
 
         Stopped at any moment, what is there is either the whole version or none. The record goes with the last
         version. Both locks are the caller's.
         """
         record = self.record(image)
-        if record.without_version(version) != record:
+        if all(manifest.version == version for manifest in self.manifests(image)):
+            self._remove_unfinished_records(image)
+            self.files.remove(self.full_path(catalog_file(image)))
+        elif record.without_version(version) != record:
             self.save_record(record.without_version(version))
         self.files.remove(self.full_path(manifest_file(image, version)))
         sync_directory(self.path)
         for path in self.leftovers(image, version):
             self.files.remove(path)
-        self.tidy_record(image)
-
-    def tidy_record(self, image: str) -> None:
-        """Remove the record of an image that has no version any more. The image's lock is the caller's."""
-        self._remove_unfinished_records(image)
-        if not self.manifests(image):
-            self.files.remove(self.full_path(catalog_file(image)))
 
     def save_record(self, record: ImageRecord) -> None:
         """Replace the image's record at once. The image's lock is the caller's."""

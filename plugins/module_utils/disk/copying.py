@@ -44,8 +44,13 @@ def copy_disk(files: Files, source: str, source_format: str, path: str) -> str:
         return _copy_and_hash(files, source, source_format, path)
     except ToolFailed:
         files.remove(path)
+    try:
         qemu_img.convert(files, source, source_format, path, "raw")
-        return digest_file(path)
+    except ToolFailed as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
+        raise
+    return digest_file(path)
 
 
 def copy_small_file(files: Files, source: str, path: str) -> str:

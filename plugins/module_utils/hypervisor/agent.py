@@ -62,10 +62,10 @@ class GuestAgent:
         return json.loads(self._transport(json.dumps(request), timeout))["return"]
 
     def answers(self) -> bool:
-        """Whether the agent is there now."""
+        """Whether the agent is there now. Raises WrongState when the domain is off or has no channel."""
         try:
             self.command("guest-ping", timeout=5)
-        except (Unreachable, WrongState):
+        except Unreachable:
             return False
         return True
 
@@ -98,7 +98,7 @@ class GuestAgent:
 
     def shut_down(self) -> None:
         """Ask the guest to power off. It gives no answer when it obeys."""
-        with contextlib.suppress(Unreachable):
+        with contextlib.suppress(Unreachable, WrongState):
             self.command("guest-shutdown", {"mode": "powerdown"}, timeout=5)
 
     def start(self, argv: list[str], stdin: bytes | None = None) -> int:
@@ -209,7 +209,8 @@ def open_agent(host: Host, name: str) -> GuestAgent:
 
 
 def _agent_error(name: str, command: str, error: Exception) -> ImagesError:
-    code, message = error.get_error_code(), str(error)
+    code = error.get_error_code()
+    message = str(error).partition(f"agent command '{command}': ")[2] or str(error)
     if "has been disabled" in message or "been blocked" in message or "CommandNotFound" in message:
         return PermissionDenied(
             f"the guest agent in {name} does not allow {command}: {message}; allow it in the guest "
@@ -218,7 +219,7 @@ def _agent_error(name: str, command: str, error: Exception) -> ImagesError:
     if code == libvirt.VIR_ERR_OPERATION_INVALID:
         return WrongState(f"{name} is not running, so its guest agent cannot be reached; start it first")
     if code == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED:
-        return Unreachable(f"{name} has no guest agent channel; source_vm gives one to the VMs that it makes")
+        return WrongState(f"{name} has no guest agent channel; source_vm gives one to the VMs that it makes")
     if code in (libvirt.VIR_ERR_AGENT_UNRESPONSIVE, libvirt.VIR_ERR_AGENT_UNSYNCED):
         return Unreachable(
             f"the guest agent in {name} does not answer ({message}); is qemu-guest-agent installed and "

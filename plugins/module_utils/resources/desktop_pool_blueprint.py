@@ -13,7 +13,6 @@ from ..catalog.manifest import Manifest
 from ..catalog.naming import DESKTOPS, version_stem
 from ..catalog.store import Store
 from ..desktop_types import require
-from ..disk.qemu_img import allocated_size
 from ..errors import Damaged, Refused
 from ..hypervisor.desktop_domain import (
     Identity,
@@ -98,7 +97,7 @@ class Blueprint:
         """Return how many bytes a new desktop takes up at most before it is started."""
         if self.clone == "linked":
             return 0
-        return sum(allocated_size(self._base(disk.file)) for disk in self.manifest.disks)
+        return sum(disk.allocated for disk in self.manifest.disks)
 
     def replaces_content(self, desktop: Desktop) -> bool:
         """Whether the desktop needs other disks: of another version, or cloned in another way."""
@@ -130,7 +129,9 @@ class Blueprint:
             SystemDisk(disk.target, self._own(name, f"disk{index}.{suffix}"), self._backing(disk.file))
             for index, disk in enumerate(self.manifest.disks)
         )
-        return Storage(disks, self._own(name, "nvram") if self.manifest.nvram else None, self.persistent, data)
+        # Of a version whose source VM never ran there are no UEFI variables: libvirt makes them at the first start.
+        nvram = self._own(name, "nvram") if self.manifest.firmware.type == "uefi" else None
+        return Storage(disks, nvram, self.persistent, data)
 
     def storage_for(self, desktop: Desktop) -> Storage:
         """Return the files that the desktop keeps when its content stays, or gets when its content is replaced."""

@@ -126,7 +126,7 @@ class DesktopWork:
             undo.pop_all()
 
     def _hold_version(self, held: contextlib.ExitStack) -> None:
-        """Have nobody remove the version meanwhile; another desktop pool holds it only for a moment, so it is waited for."""
+        """Have nobody remove the version meanwhile. Another desktop pool holds it for a moment: that is waited for."""
         manifest, store = self._require_blueprint().manifest, self._store()
 
         def take() -> str:

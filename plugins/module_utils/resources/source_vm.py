@@ -10,7 +10,7 @@ from typing import Any
 
 from ..changes import Change
 from ..desktop_types import require
-from ..errors import BadInput, Conflict, InUse, WrongState
+from ..errors import BadInput, Conflict, InUse, NotFound, WrongState
 from ..hypervisor import osinfo, power
 from ..hypervisor.agent import open_agent
 from ..hypervisor.connection import Host
@@ -93,7 +93,12 @@ class SourceVm:
         pool = vm.facts.get("pool") if vm else desired.pool
         if not pool:
             return Current(vm)
-        pool_path = image_pool_path(self.host, pool)
+        try:
+            pool_path = image_pool_path(self.host, pool)
+        except (NotFound, WrongState):
+            if vm is not None and desired.remove_disks:
+                raise
+            return Current(vm)
         removable = source_vm_disks.made_here(pool_path, desired.name) if desired.remove_disks else []
         others = [domain for domain in list_domains(self.host) if domain.name != desired.name]
         return Current(
@@ -170,11 +175,10 @@ class SourceVm:
         return Change("start", f"source VM {name}", lambda: start_domain(self.host, name), before, {"state": "running"})
 
     def _wait(self, desired: Desired) -> Change:
-        agent = open_agent(self.host, desired.name)
         return Change(
             "wait for",
             f"guest agent in source VM {desired.name}",
-            lambda: agent.wait(desired.timeout),
+            lambda: open_agent(self.host, desired.name).wait(desired.timeout),
             None,
             "connected",
         )

@@ -191,6 +191,7 @@ def _require_disk_file(path: str, disk_format: str, option: str) -> None:
         raise BadInput(f"disks.{option}: {path} is not a regular file")
     if disk_format == "qcow2":
         qcow2.require_self_contained(path)
+        qemu_img.require_intact(path)
     elif os.path.getsize(path) == 0:
         raise Damaged(f"disks.{option}: {path} is empty")
 

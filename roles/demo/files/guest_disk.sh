@@ -81,8 +81,9 @@ install_packages() {
     done
     # Documentation is left out by a hook and not by --dpkgopt, with which mmdebstrap filters each archive, three times slower.
     # Pinning usrmerge makes apt take usr-is-merged, for the file system is merged from the start; that saves all of perl.
-    # If this script is killed, mmdebstrap is told to stop.
-    INITRD=No setpriv --pdeathsig TERM mmdebstrap --mode=root --format=directory --variant=minbase \
+    # In namespaces of its own: if this script is killed, all that mmdebstrap started ends with it and none of its mounts stays.
+    INITRD=No setpriv --pdeathsig KILL unshare --mount --pid --mount-proc --fork --kill-child \
+        mmdebstrap --mode=root --format=directory --variant=minbase \
         --include=systemd,systemd-sysv,udev,dbus,libnss-myhostname,iproute2 \
         --include=linux-image-cloud-amd64,initramfs-tools,qemu-guest-agent,openssh-server \
         --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \

@@ -1,0 +1,284 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs one scenario of desktop_image with a fault at each of its points. A program for a test host.
+
+    points.py SCENARIO KIND     KIND: kill, or an errno as ENOSPC
+
+After each fault: no version is listed that is not complete, the source VM is there unless a conversion of it is
+published, and the next run of the same task ends the work and leaves nothing else behind. Prints a JSON report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import libvirt
+from injection import Fault, Injection
+
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import digest_file
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
+from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image import DesktopImage
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_options import OPTIONS, Desired
+
+URI = "qemu:///system"
+POOL, SOURCE_VM = "faults", "faults-src"
+ROOT = "/run/goldsmith-faults"  # in memory: a killed process loses nothing that it wrote, wherever that lies
+POOL_PATH, MASTERS = f"{ROOT}/golden", f"{ROOT}/masters"
+SOURCE_PATH = f"{POOL_PATH}/source-vms"
+KIB, MIB = 1024, 1024**2
+
+DOMAIN = f"""
+<domain type='qemu'><name>{SOURCE_VM}</name>
+  <metadata>
+    <goldsmith:source_vm xmlns:goldsmith='https://goldsmith.images/xmlns/domain/1' desktop_type='vdi' os='debian12'/>
+  </metadata>
+  <memory unit='MiB'>64</memory><vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
+    <nvram>{SOURCE_PATH}/{SOURCE_VM}.nvram</nvram>
+  </os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+      <source file='{SOURCE_PATH}/{SOURCE_VM}.disk0.qcow2'/><target dev='vda' bus='virtio'/></disk>
+    <disk type='file' device='disk'><driver name='qemu' type='raw'/>
+      <source file='{SOURCE_PATH}/{SOURCE_VM}.disk1.raw'/><target dev='vdb' bus='virtio'/></disk>
+  </devices>
+</domain>
+"""
+
+PUBLISHED = ["office@1.0.disk0.raw", "office@1.0.disk1.raw", "office@1.0.manifest.json", "office@1.0.nvram"]
+OF_SOURCE = [f"source-vms/{SOURCE_VM}.{end}" for end in ("disk0.qcow2", "disk1.raw", "nvram")]
+RECORD = "office.catalog.json"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A task (I(options)), what was done before it (I(before)), and the files of the pool in the end."""
+
+    options: dict[str, Any]
+    files: list[str]
+    before: list[dict[str, Any]] = field(default_factory=list)
+
+
+PUBLISH = {"source_vm": SOURCE_VM, "generalize": False, "markers": ["stable"]}
+SCENARIOS = {
+    "clone": Scenario(PUBLISH, [*PUBLISHED, RECORD, *OF_SOURCE]),
+    "convert": Scenario(PUBLISH | {"method": "convert"}, [*PUBLISHED, RECORD]),
+    "generalized": Scenario(PUBLISH | {"generalize": True}, [*PUBLISHED, RECORD, *OF_SOURCE]),
+    "markers": Scenario(
+        {"markers": ["stable", "canary"], "description": "text"},
+        [*PUBLISHED, RECORD, *OF_SOURCE],
+        [PUBLISH | {"markers": []}],
+    ),
+    "remove": Scenario({"state": "absent", "markers": ["stable"]}, OF_SOURCE, [PUBLISH]),
+}
+
+
+def desired(options: dict[str, Any]) -> Desired:
+    defaults = {name: spec.get("default") for name, spec in OPTIONS.items()}
+    return Desired.from_params(defaults | {"pool": POOL, "name": "office", "version": "1.0"} | options)
+
+
+def run_task(options: dict[str, Any]) -> int:
+    """Do what the module does, and return how many changes there were."""
+    wanted = desired(options)
+    with open_host(URI, read_only=False) as host:
+        resource = DesktopImage(host)
+        changes = list(resource.plan(wanted, resource.observe(wanted)))
+        for change in changes:
+            change.apply()
+    return len(changes)
+
+
+def in_child(options: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """Run the task in a process of its own; return its calls, and the error it told of or C(killed)."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        outcome: dict[str, Any] = {"error": None}
+        injection = Injection(fault)
+        injection.install()
+        try:
+            run_task(options)
+        except ImagesError as error:
+            outcome["error"] = f"{error.error_code}: {error}"
+        except OSError as error:  # reconcile.py tells these
+            outcome["error"] = f"os_error: {error}"
+        except BaseException as error:  # noqa: BLE001
+            outcome["bug"] = repr(error)
+        injection.remove()
+        with os.fdopen(writing, "w") as stream:
+            json.dump(outcome | {"calls": injection.calls}, stream)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(said) if said else {"error": "killed", "calls": []}
+
+
+def make_masters() -> None:
+    """Make the disks that every attempt begins with: an overlay on a base, a raw disk, and UEFI variables."""
+    os.makedirs(MASTERS)
+    with open(f"{MASTERS}/base.raw", "wb") as stream:
+        stream.write(os.urandom(2 * MIB))
+        stream.truncate(16 * MIB)
+    overlay = f"{MASTERS}/disk0.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", f"{MASTERS}/base.raw", "-F", "raw", overlay], check=True
+    )
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -q -P 5 1M 6M", overlay], check=True)
+    with open(f"{MASTERS}/disk1.raw", "wb") as stream:
+        stream.write(os.urandom(300 * KIB))
+        stream.truncate(2 * MIB)
+    with open(f"{MASTERS}/nvram", "wb") as stream:
+        stream.write(os.urandom(528 * KIB))
+
+
+@contextlib.contextmanager
+def pool() -> Iterator[None]:
+    """An image pool, and a virt-sysprep that only leaves a trace: the real one needs a guest and a minute a point."""
+    shutil.rmtree(ROOT, ignore_errors=True)
+    make_masters()
+    os.makedirs(POOL_PATH)
+    tools = f"{ROOT}/tools"
+    os.makedirs(tools)
+    with open(f"{tools}/virt-sysprep", "w", encoding="ascii") as stream:
+        stream.write(
+            "#!/bin/sh\n"
+            'while [ $# -gt 0 ]; do\n  if [ "$1" = --add ]; then printf x | dd of="$2" conv=notrunc status=none; fi\n'
+            "  shift\ndone\n"
+        )
+    os.chmod(f"{tools}/virt-sysprep", 0o755)  # noqa: S103
+    os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
+    connection = libvirt.open(URI)
+    xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
+    definition = connection.storagePoolDefineXML(xml)
+    definition.create()
+    try:
+        yield
+    finally:
+        forget_source(connection)
+        definition.destroy()
+        definition.undefine()
+        connection.close()
+        shutil.rmtree(ROOT)
+
+
+def forget_source(connection: libvirt.virConnect) -> None:
+    for domain in connection.listAllDomains():
+        if domain.name() == SOURCE_VM:
+            domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+
+
+def begin(scenario: Scenario) -> None:
+    """Bring host and pool to where the scenario begins."""
+    connection = libvirt.open(URI)
+    forget_source(connection)
+    shutil.rmtree(POOL_PATH)
+    os.makedirs(SOURCE_PATH)
+    for end in ("disk0.qcow2", "disk1.raw", "nvram"):
+        shutil.copyfile(f"{MASTERS}/{end}", f"{SOURCE_PATH}/{SOURCE_VM}.{end}")
+    connection.defineXML(DOMAIN)
+    connection.close()
+    for options in scenario.before:
+        run_task(options)
+
+
+def files_there() -> list[str]:
+    """Return the files in the pool. An empty lock file says nothing: the kernel dropped the lock with the process."""
+    return sorted(
+        os.path.relpath(os.path.join(directory, name), POOL_PATH)
+        for directory, _directories, names in os.walk(POOL_PATH)
+        for name in names
+        if not name.endswith(".lock")
+    )
+
+
+def source_is_whole() -> bool:
+    connection = libvirt.open(URI)
+    names = [domain.name() for domain in connection.listAllDomains()]
+    connection.close()
+    return SOURCE_VM in names and set(OF_SOURCE) <= set(files_there())
+
+
+def wrong_after_fault(scenario: Scenario) -> list[str]:
+    """Return what must not be, whatever happened."""
+    wrong = []
+    store = Store(POOL_PATH, Files())
+    for manifest in store.manifests():
+        wrong += [f"version {manifest.version} is listed, but {damage}" for damage in store.damage(manifest)]
+        data = [*manifest.disks, manifest.nvram]
+        wrong += [
+            f"version {manifest.version} is listed, but {part.file} has another digest"
+            for part in data
+            if digest_file(store.full_path(part.file)) != part.digest
+        ]
+    store.record("office")
+    converted = scenario.options.get("method") == "convert" and store.manifests()
+    if not converted and not source_is_whole():
+        wrong.append("the source VM is lost, and no conversion of it is published")
+    return wrong
+
+
+def wrong_after_next_run(scenario: Scenario) -> list[str]:
+    """Run the task again, without a fault; return what is not as it must be in the end."""
+    try:
+        run_task(scenario.options)
+        again = run_task(scenario.options)
+    except ImagesError as error:
+        return [f"the next run failed: {error}"]
+    wrong = wrong_after_fault(scenario)
+    if again:
+        wrong.append(f"the run after the next one still has {again} changes")
+    if files_there() != sorted(scenario.files):
+        wrong.append(f"files in the end: {files_there()}")
+    store = Store(POOL_PATH, Files())
+    markers = sorted(store.record("office").markers) if store.manifests() else []
+    if markers != sorted([] if "state" in scenario.options else scenario.options["markers"]):
+        wrong.append(f"markers in the end: {markers}")
+    return wrong
+
+
+def main() -> None:
+    scenario, kind = SCENARIOS[sys.argv[1]], sys.argv[2]
+    tempfile.gettempdir()  # it tries the directory out once a process, which is no step of ours
+    with pool():
+        begin(scenario)
+        clean = in_child(scenario.options, None)
+        report: dict[str, Any] = {
+            "points": len(clean["calls"]),
+            "calls": Counter(call.split(".")[0] for call in clean["calls"]),
+            "clean": clean["error"] or clean.get("bug") or wrong_after_next_run(scenario),
+            "struck": 0,
+            "wrong": [],
+        }
+        for point in range(1, report["points"] + 1):
+            begin(scenario)
+            outcome = in_child(scenario.options, Fault(point, kind))
+            report["struck"] += outcome["error"] is not None
+            wrong = [outcome["bug"]] if "bug" in outcome else []
+            wrong += wrong_after_fault(scenario) + wrong_after_next_run(scenario)
+            if wrong:
+                where = clean["calls"][point - 1]
+                report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
+    json.dump(report, sys.stdout)
+
+
+main()

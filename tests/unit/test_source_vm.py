@@ -1,0 +1,386 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What has to change about a source VM: tables, without libvirt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, Conflict, InUse, WrongState
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.hardware import Hardware, NetworkCard
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.live import Live
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metadata import Mark
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm import (
+    OPTIONS,
+    Current,
+    Desired,
+    SourceVm,
+)
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_state import (
+    Disk,
+    Drive,
+    SourceVmState,
+    source_vm_result,
+)
+
+GIB = 1024**3
+HOST = SimpleNamespace(architecture="x86_64")
+TOOLS = "/srv/golden/tool-{}.iso"
+
+
+def desired(**given) -> Desired:
+    params = {name: spec.get("default") for name, spec in OPTIONS.items()} | {"name": "src"} | given
+    for option in ("disks", "networks"):
+        blank = {name: spec.get("default") for name, spec in OPTIONS[option]["options"].items()}
+        params[option] = params[option] and [blank | entry for entry in params[option]]
+    return Desired.from_params(params)
+
+
+def vm(*, state: str = "stopped", live: Live | None = None, drives: tuple[Drive, ...] = (), **given) -> SourceVmState:
+    """A VM with 2 processors, 2 GiB, one disk of 20 GiB and one card; I(given) are other fields."""
+    hardware = Hardware(
+        vcpus=2,
+        memory=2 * GIB,
+        virt_type="qemu",
+        firmware="bios",
+        secure_boot=False,
+        tpm=False,
+        graphics="vnc",
+        description="an office",
+        agent_channel=True,
+        networks=(NetworkCard("default", None, "virtio", "52:54:00:00:00:01"),),
+    )
+    facts = {"desktop_type": "vdi", "os": "debian12", "os_profile": "debian11", "pool": "golden"}
+    running = state != "stopped"
+    domain = Domain(
+        name="src", uuid="1-2", running=running, paused=state == "paused", autostart=False, persistent=True, xml="",
+        disks=(), nvram=None, mark=Mark("source_vm", facts),
+    )  # fmt: skip
+    found = SourceVmState(
+        domain=domain,
+        hardware=replace(hardware, **{key: given.pop(key) for key in list(given) if hasattr(hardware, key)}),
+        live=live or (Live() if running else None),
+        disks=(Disk("vda", "/srv/golden/source-vms/src.disk0.qcow2", "qcow2", "virtio", 20 * GIB, 1),),
+        drives=drives or (Drive("sda", None, None), Drive("sdb", None, None)),
+    )
+    return replace(found, **given)
+
+
+def sentences(wanted: Desired, found: SourceVmState | None, **current) -> list[str]:
+    current = Current(found, pool_path="/srv/golden", **current)
+    return [change.sentence for change in SourceVm(HOST).plan(wanted, current)]
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "expected"),
+    [
+        ({}, vm(), []),
+        ({}, vm(state="running"), []),
+        ({}, vm(state="paused"), []),
+        (
+            {
+                "pool": "golden", "desktop_type": "vdi", "os": "debian12", "description": "an office", "vcpus": 2,
+                "memory": "2GiB", "disks": [{"size": "20GiB"}], "networks": [{"network": "default"}],
+                "firmware": "bios", "tpm": False, "graphics": "vnc", "tool_images": [], "autostart": False,
+            },
+            vm(),
+            [],
+        ),
+        ({"state": "running"}, vm(), ["start source VM src"]),
+        ({"state": "running"}, vm(state="running"), []),
+        ({"state": "running"}, vm(state="paused"), ["resume source VM src"]),
+        (
+            {"state": "running", "wait_for_agent": True},
+            vm(),
+            ["start source VM src", "wait for guest agent in source VM src"],
+        ),
+        (
+            {"state": "running", "wait_for_agent": True},
+            vm(state="running"),
+            ["wait for guest agent in source VM src"],
+        ),
+        ({"state": "running", "wait_for_agent": True}, vm(state="running", live=Live(agent_connected=True)), []),
+        ({"state": "stopped"}, vm(), []),
+        ({"state": "stopped"}, vm(state="running"), ["shut down source VM src"]),
+        ({"state": "stopped", "force": True}, vm(state="paused"), ["shut down source VM src"]),
+        ({"state": "absent"}, None, []),
+        (
+            {"state": "absent"},
+            vm(),
+            ["undefine source VM src (kept: /srv/golden/source-vms/src.disk0.qcow2)"],
+        ),
+        (
+            {"state": "absent", "force": True},
+            vm(state="running"),
+            [
+                "pull the plug of source VM src",
+                "undefine source VM src (kept: /srv/golden/source-vms/src.disk0.qcow2)",
+            ],
+        ),
+        ({"vcpus": 4}, vm(), ["set vcpus of source VM src (2 -> 4)"]),
+        ({"memory": "3 GiB"}, vm(), ["set memory of source VM src (2 GiB -> 3 GiB)"]),
+        ({"memory": "2147483647"}, vm(), []),
+        ({"virt_type": "kvm"}, vm(), ["set virt_type of source VM src (qemu -> kvm)"]),
+        ({"virt_type": "qemu"}, vm(), []),
+        ({"description": ""}, vm(state="running"), ["set description of source VM src (an office -> )"]),
+        ({"autostart": True}, vm(state="running"), ["set autostart of source VM src (False -> True)"]),
+        ({"desktop_type": "idv"}, vm(state="running"), ["mark source VM src (desktop_type vdi -> idv)"]),
+        (
+            {"vcpus": 4, "memory": "4GiB", "state": "running"},
+            vm(),
+            [
+                "set vcpus of source VM src (2 -> 4)",
+                "set memory of source VM src (2 GiB -> 4 GiB)",
+                "start source VM src",
+            ],
+        ),
+        (
+            {"vcpus": 4, "state": "stopped"},
+            vm(state="running"),
+            ["shut down source VM src", "set vcpus of source VM src (2 -> 4)"],
+        ),
+        (
+            {"networks": [{"bridge": "br0"}]},
+            vm(state="running"),
+            ["connect network card 0 of source VM src (default -> br0)"],
+        ),
+        ({"networks": [{"network": "default", "mac": "52:54:00:00:00:01"}]}, vm(state="running"), []),
+        (
+            {"networks": [{"network": "default", "model": "e1000e"}]},
+            vm(),
+            [
+                "set networks of source VM src (['default virtio 52:54:00:00:00:01'] -> ['default e1000e'])",
+            ],
+        ),
+        (
+            {"networks": []},
+            vm(),
+            ["set networks of source VM src (['default virtio 52:54:00:00:00:01'] -> [])"],
+        ),
+    ],
+)  # fmt: skip
+def test_plan(given, found, expected):
+    assert sentences(desired(**given), found) == expected
+
+
+def drives(*files: str | None) -> tuple[Drive, ...]:
+    return tuple(Drive(f"sd{'abcdef'[index]}", file, file) for index, file in enumerate(files))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "expected"),
+    [
+        (["a"], drives(None, None), ["mount tool image a in source VM src"]),
+        (["a"], drives(None, TOOLS.format("a")), []),
+        ([], drives(None, TOOLS.format("a")), ["unmount tool image a from source VM src"]),
+        (
+            ["b"],
+            drives(TOOLS.format("a")),
+            ["unmount tool image a from source VM src", "mount tool image b in source VM src"],
+        ),
+        (["a", "b"], drives(TOOLS.format("b"), None), ["mount tool image a in source VM src"]),
+        (["a"], drives("/srv/iso/mine.iso", None), ["mount tool image a in source VM src"]),
+        ([], drives("/srv/iso/mine.iso", None), []),
+        # The guest ejected it: it is put in again.
+        (["a"], (Drive("sda", TOOLS.format("a"), None),), ["mount tool image a in source VM src"]),
+        # The same name in another place is another tool image.
+        (
+            ["a"],
+            drives("/srv/other/tool-a.iso", None),
+            ["unmount tool image a from source VM src", "mount tool image a in source VM src"],
+        ),
+    ],
+)
+def test_tool_images(wanted, there, expected):
+    for state in ("stopped", "running"):
+        assert sentences(desired(tool_images=wanted), vm(state=state, drives=there)) == expected
+
+
+def test_more_tool_images_than_drives():
+    wanted, there = desired(tool_images=["a", "b", "c"]), drives("/srv/iso/mine.iso", None)
+    assert sentences(wanted, vm(drives=there))[0] == "add 2 CD-ROM drives to source VM src"
+    with pytest.raises(WrongState, match="needs it powered off: add 2 CD-ROM drives to source VM src"):
+        sentences(wanted, vm(state="running", drives=there))
+
+
+def test_what_is_not_said_is_left_alone():
+    found = vm(state="running", drives=drives(TOOLS.format("a")), vcpus=7, memory=GIB, description="by hand")
+    assert sentences(desired(), found) == []
+
+
+def test_new_os_brings_its_profile_along():
+    assert sentences(desired(os="debian13"), vm(), os_profile="debian12") == [
+        "mark source VM src (os debian12 -> debian13, os_profile debian11 -> debian12)"
+    ]
+
+
+def test_build_steps_are_recorded_with_the_vm():
+    assert sentences(desired(build=[]), vm()) == []
+    assert sentences(desired(build=["a1", "b2"]), vm(state="running")) == ["mark source VM src (build None -> a1 b2)"]
+    built = vm()
+    built.facts["build"] = "a1 b2"
+    assert source_vm_result(built)["build"] == ["a1", "b2"]
+    assert sentences(desired(build=["a1", "b2"]), built) == []
+    assert sentences(desired(build=[]), built) == ["mark source VM src (build a1 b2 -> )"]
+
+
+def test_killed_run_is_finished():
+    unplaced = (("/srv/golden/.partial/src.disk0.qcow2", "/srv/golden/source-vms/src.disk0.qcow2"),)
+    assert sentences(desired(state="running"), vm(unplaced=unplaced)) == [
+        "finish disk /srv/golden/source-vms/src.disk0.qcow2 of source VM src (an earlier run was killed)",
+        "start source VM src",
+    ]
+
+
+def test_removal_takes_disks_before_the_domain():
+    """So that a run killed between the two is finished by the next."""
+    made = "/srv/golden/source-vms/src.disk0.qcow2"
+    rubbish = "/srv/golden/.partial/src.disk1.raw"
+    found = sentences(desired(state="absent", remove_disks=True), vm(), removable=(made,), leftovers=(rubbish,))
+    assert found == [f"remove disk {rubbish}", f"remove disk {made}", "undefine source VM src"]
+
+
+@pytest.mark.parametrize(
+    ("given", "found", "current", "error", "message"),
+    [
+        (
+            {"vcpus": 4, "memory": "4GiB", "description": "new"},
+            vm(state="running"),
+            {},
+            WrongState,
+            r"src is running, and this needs it powered off: set vcpus of source VM src \(2 -> 4\); "
+            r"set memory of source VM src \(2 GiB -> 4 GiB\)\. Say state: stopped",
+        ),
+        ({"vcpus": 4, "state": "running"}, vm(state="paused"), {}, WrongState, "src is paused, and this needs it"),
+        (
+            {"networks": [{"network": "default"}] * 2},
+            vm(state="running"),
+            {},
+            WrongState,
+            "powered off: set networks of source VM src",
+        ),
+        ({"state": "stopped"}, vm(state="paused"), {}, WrongState, "src is paused and cannot shut down; resume it"),
+        ({"state": "absent"}, vm(state="running"), {}, WrongState, "src is running and is not removed; stop it first"),
+        (
+            {"state": "absent", "remove_disks": True},
+            vm(),
+            {"removable": ("/d",), "users": ("desktop acct-001",)},
+            InUse,
+            "disks of source VM src are not removed: desktop acct-001 uses them",
+        ),
+        (
+            {"state": "running", "wait_for_agent": True},
+            vm(agent_channel=False),
+            {},
+            WrongState,
+            "src has no guest agent channel to wait for",
+        ),
+        ({"pool": "other"}, vm(), {}, Conflict, "pool of source VM src is golden, not other"),
+        ({"firmware": "uefi"}, vm(), {}, Conflict, "firmware of source VM src is bios, not uefi"),
+        (
+            {"firmware": "uefi"},
+            vm(firmware="uefi", secure_boot=True),
+            {},
+            Conflict,
+            "firmware of source VM src is uefi-secure, not uefi",
+        ),
+        ({"tpm": True}, vm(), {}, Conflict, "tpm of source VM src is False, not True"),
+        ({"graphics": "spice"}, vm(), {}, Conflict, "graphics of source VM src is vnc, not spice"),
+        ({"disks": []}, vm(), {}, Conflict, "src has 1 disks, not 0"),
+        ({"disks": [{"size": "30GiB"}]}, vm(), {}, Conflict, r"disks\[0\].size of source VM src is 20 GiB, not 30 GiB"),
+        (
+            {"disks": [{"path": "/srv/x"}]},
+            vm(),
+            {},
+            Conflict,
+            r"disks\[0\].path of source VM src is .*disk0.qcow2, not",
+        ),
+        (
+            {"disks": [{"size": "20GiB", "format": "raw"}]},
+            vm(),
+            {},
+            Conflict,
+            r"disks\[0\].format of source VM src is qcow2, not raw",
+        ),
+        (
+            {"disks": [{"size": "20GiB", "bus": "sata"}]},
+            vm(),
+            {},
+            Conflict,
+            r"disks\[0\].bus of source VM src is virtio, not sata",
+        ),
+    ],
+)
+def test_refusal(given, found, current, error, message):
+    with pytest.raises(error, match=message):
+        sentences(desired(**given), found, **current)
+
+
+def test_disks_that_were_copied_or_adopted_are_unchanged_afterwards():
+    path = vm().disks[0].path
+    for disk in ({"copy_from": "/srv/x.qcow2"}, {"copy_from": "/srv/x.qcow2", "size": "20GiB"}, {"path": path}):
+        assert sentences(desired(disks=[disk]), vm()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"name": "a/b"}, "name: 'a/b' cannot be used as a name"),
+        ({"vcpus": 0}, "vcpus: 0 is not a number of processors; give 1 or more"),
+        ({"timeout": -1}, "timeout: -1 is not a number of seconds"),
+        ({"memory": "2 blue"}, "memory: '2 blue' is not a size; accepted forms: 20GiB"),
+        ({"memory": "2048"}, "memory: '2048' is 2048 bytes, too little for a guest; name a unit, as 2GiB"),
+        ({"os": "debian 12"}, "os: 'debian 12' is not a short id of libosinfo, as debian12 or win11"),
+        ({"disks": [{"size": "20 blue"}]}, r"disks\[0\].size: '20 blue' is not a size"),
+        ({"disks": [{"size": "20GiB"}, {"size": "1000"}]}, r"disks\[1\].size: 1000 bytes are not whole sectors"),
+        ({"disks": [{"path": "x.qcow2"}]}, r"disks\[0\].path: 'x.qcow2' is not an absolute path"),
+        ({"disks": [{"copy_from": "x.qcow2"}]}, r"disks\[0\].copy_from: 'x.qcow2' is not an absolute path"),
+        ({"disks": [{"path": "/d"}, {"path": "/x/../d"}]}, "disks: /d is named twice; a file is one disk"),
+        ({"networks": [{"network": "a,b"}]}, r"networks\[0\].network: 'a,b' is not the name of a libvirt network"),
+        ({"networks": [{"bridge": "br 0"}]}, r"networks\[0\].bridge: 'br 0' is not the name of a bridge"),
+        ({"networks": [{"network": "n", "model": "a b"}]}, r"networks\[0\].model: 'a b' is not a model of libvirt's"),
+        ({"networks": [{"network": "n", "mac": "1:2:3"}]}, r"networks\[0\].mac: '1:2:3' is not a MAC address"),
+        ({"networks": [{"network": "n", "mac": "01:00:00:00:00:01"}]}, "is not a MAC address of one card"),
+        ({"build": ["one step"]}, "build: 'one step' is not a digest of a build step"),
+        ({"tool_images": ["../x"]}, "tool_images: '../x' cannot be used as a name"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(given, message):
+    with pytest.raises(BadInput, match=message):
+        desired(**given)
+
+
+def test_sizes_and_addresses_are_read_generously():
+    wanted = desired(memory="2 GB ", networks=[{"network": "n", "mac": "52:54:00:AB:CD:EF"}], tool_images=["a", "a"])
+    assert wanted.memory == 1908 * 1024**2
+    assert wanted.networks[0].mac == "52:54:00:ab:cd:ef"
+    assert wanted.tool_images == ("a",)
+
+
+def test_result_of_a_running_vm():
+    live = Live("vnc://127.0.0.1:5900", True, {}, {"52:54:00:00:00:01": ["192.0.2.7"]})
+    found = vm(state="running", live=live, drives=drives(TOOLS.format("a"), "/srv/iso/mine.iso", None))
+    result = source_vm_result(found)
+    assert (result["state"], result["console"], result["agent_connected"]) == ("running", "vnc://127.0.0.1:5900", True)
+    assert result["networks"][0]["addresses"] == ["192.0.2.7"]
+    assert result["tool_images"] == ["a"]
+    assert (result["os"], result["os_profile"], result["pool"]) == ("debian12", "debian11", "golden")
+
+
+def test_result_has_the_documented_keys():
+    """The keys stand in RETURN of both twins."""
+    import importlib
+
+    import yaml
+
+    base = "ansible_collections.goldsmith.images.plugins.modules."
+    found = source_vm_result(vm())
+    for module, key in (("source_vm", "source_vm"), ("source_vm_info", "source_vms")):
+        documented = yaml.safe_load(importlib.import_module(base + module).RETURN)[key]["contains"]
+        assert set(documented) == set(found)
+        assert set(documented["disks"]["contains"]) == set(found["disks"][0])
+        assert set(documented["networks"]["contains"]) == set(found["networks"][0])
