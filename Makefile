@@ -65,6 +65,10 @@ lab-down: ## stop and remove the test hosts
 integration: setup ## integration tests on the test hosts
 	@pytest tests/integration
 
+.PHONY: faults
+faults: setup ## kill -9 and failures at every step, on a test host
+	@pytest tests/faults
+
 .PHONY: molecule
 molecule: setup collection ## tests of the roles on the test hosts
 	@cd extensions && ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/collections" molecule test --all

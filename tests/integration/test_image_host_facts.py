@@ -109,7 +109,7 @@ def test_guest_of_the_probe_runs_under_emulation(hv1):
 
 
 def test_guest_of_the_probe_runs_on_arm(arm1):
-    assert probe(arm1, "/usr/bin/qemu-system-aarch64", "aarch64", 120) == [True, "a guest ran under tcg"]
+    assert probe(arm1, "/usr/bin/qemu-system-aarch64", "aarch64", 300) == [True, "a guest ran under tcg"]
 
 
 def test_guest_that_hangs_is_ended(hv1):
