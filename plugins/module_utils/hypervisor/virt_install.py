@@ -17,7 +17,7 @@ from .connection import Host
 MEBIBYTE = 1024**2
 
 _MACHINES = {"x86_64": "q35", "aarch64": "virt", "armv7l": "virt"}
-_CDROM_BUS = {"x86_64": "sata"}
+_KNOW_SATA_ALONE = ("win", "generic")
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,13 @@ def machine_type(architecture: str) -> str | None:
     return _MACHINES.get(architecture)
 
 
-def cdrom_bus(architecture: str) -> str:
-    """Return the bus of CD-ROM drives: one on which media are changed while the guest runs."""
-    return _CDROM_BUS.get(architecture, "scsi")
+def cdrom_bus(architecture: str, os_profile: str) -> str:
+    """Return the bus of CD-ROM drives: one on which media are changed while the guest runs, and that its OS knows.
+
+    Windows and unknown systems come with a driver for SATA; the kernels that Linux distributions make for virtual
+    machines often have none, but always one for virtio-scsi, which virt-install then takes for scsi.
+    """
+    return "sata" if architecture == "x86_64" and os_profile.startswith(_KNOW_SATA_ALONE) else "scsi"
 
 
 def domain_xml(host: Host, request: HardwareRequest) -> str:
@@ -94,7 +98,7 @@ def _machine(request: HardwareRequest, architecture: str) -> list[str]:
 
 def _devices(request: HardwareRequest, architecture: str) -> list[str]:
     disks = [_disk(index, disk) for index, disk in enumerate(request.disks)]
-    disks += [f"device=cdrom,bus={cdrom_bus(architecture)}"] * request.cdrom_drives
+    disks += [f"device=cdrom,bus={cdrom_bus(architecture, request.os_profile)}"] * request.cdrom_drives
     networks = [_network(network) for network in request.networks] or ["none"]
     words = ["--graphics", "none" if request.graphics == "none" else f"{request.graphics},listen=127.0.0.1"]
     words += ["--channel", "unix,target.type=virtio,target.name=org.qemu.guest_agent.0"]

@@ -16,6 +16,7 @@ from ..hypervisor import editing, hardware
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import find_domain
 from ..hypervisor.metadata import Mark
+from ..hypervisor.osinfo import GENERIC
 from ..hypervisor.virt_install import NetworkHardware, cdrom_bus
 from ..sizes import human_size
 from .source_vm_options import Desired, DiskRequest
@@ -112,7 +113,7 @@ def tool_image_differences(host: Host, desired: Desired, vm: SourceVmState, pool
         elif drive.is_empty:
             empty += 1
     if len(missing) > empty:
-        count, bus = len(missing) - empty, cdrom_bus(host.architecture)
+        count, bus = len(missing) - empty, cdrom_bus(host.architecture, vm.facts.get("os_profile", GENERIC))
         yield Difference(
             Change(
                 "add", f"{count} CD-ROM drive{'s' * (count > 1)} to {subject}",
