@@ -90,7 +90,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: partial
-    description: >-
+    description: Runs nothing, and tells that something would run.
+    details: >-
       Does nothing, and reports a change where something would run or be copied. O(creates), O(removes) and files in the
       guest are not looked at, because libvirt has no read-only access to a guest agent.
   diff_mode:

@@ -141,8 +141,8 @@ options:
     description:
       - Names of the tool images of the pool that are mounted, exactly these. An empty list unmounts all.
       - They are changed while the VM runs. Media that are no tool images stay in their drives.
-      - A new VM has a CD-ROM drive for each, and two at least, on virtio-scsi for Linux and on SATA for Windows and unknown
-        systems. More drives than that need it powered off.
+      - A new VM has a CD-ROM drive for each, and two at least, on virtio-scsi for Linux and on SATA for Windows and
+        unknown systems. More drives than that need it powered off.
     type: list
     elements: str
   build:

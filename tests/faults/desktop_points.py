@@ -217,7 +217,7 @@ def wrong_desktops(removing: bool) -> list[str]:
                 same = one.read() == two.read()
             wrong += [] if same else [f"{desktop.name} is no copy of {version}"]
             continue
-        definition = ET.fromstring(desktop.domain.xml)  # noqa: S314  libvirt wrote it
+        definition = ET.fromstring(desktop.domain.xml)
         said = definition.find("devices/disk/backingStore/source").get("file")
         if backing_chain(disk.path, "qcow2") != [disk.path, base] or said != base:
             wrong.append(

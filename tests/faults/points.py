@@ -223,7 +223,10 @@ def wrong_after_fault(scenario: Scenario) -> list[str]:
     wrong = []
     store = Store(POOL_PATH, Files())
     for manifest in store.manifests():
-        wrong += [f"version {manifest.version} is listed, but {damage}" for damage in store.damage(manifest)]
+        damage = store.damage(manifest)
+        if damage:
+            wrong.append(f"version {manifest.version} is listed, but {', '.join(damage)}")
+            continue
         data = [*manifest.disks, manifest.nvram]
         wrong += [
             f"version {manifest.version} is listed, but {part.file} has another digest"

@@ -69,13 +69,13 @@ def state(host: Any) -> str:
     """Everything that the module could have written."""
     return host.run(
         "for vm in $(virsh list --all --name | grep ^srctest-); do virsh dumpxml $vm; virsh dumpxml --inactive $vm;"
-        f" virsh dominfo $vm; done; find {PATH} /srv/srctest-other -printf '%p %s %m %T@\\n' 2>&1 | sort"
+        f" virsh dominfo $vm | grep -v CPU; done; find {PATH} /srv/srctest-other -printf '%p %s %m %T@\\n' 2>&1 | sort"
     )
 
 
 def media(host: Any, inactive: bool = False) -> list[str]:
     """The media in the drives, live or as defined."""
-    rows = host.run(f"virsh domblklist {NAME} {'--inactive' * inactive} | grep -E '^ *sd'").splitlines()
+    rows = host.run(f"virsh domblklist {NAME} {'--inactive' * inactive} | grep -E '^ *sd[bc]'").splitlines()
     return [row.split()[1].rpartition("/")[2] for row in rows]
 
 
@@ -178,7 +178,7 @@ def test_tool_images_are_changed_while_it_runs(host):
 def test_medium_of_somebody_else_is_left_alone(host):
     host.module("source_vm", **SMALL)
     host.run(
-        f"cp {PATH}/tool-a.iso /srv/srctest-mine.iso && virsh change-media {NAME} sda /srv/srctest-mine.iso --config"
+        f"cp {PATH}/tool-a.iso /srv/srctest-mine.iso && virsh change-media {NAME} sdb /srv/srctest-mine.iso --config"
     )
     assert host.module("source_vm", name=NAME, tool_images=[])["changed"] is False
     host.module("source_vm", name=NAME, tool_images=["b"])
@@ -187,7 +187,7 @@ def test_medium_of_somebody_else_is_left_alone(host):
 
 def test_tool_image_that_the_guest_ejected_comes_back(host):
     host.module("source_vm", **SMALL, tool_images=["a"], state="running")
-    host.run(f"virsh change-media {NAME} sda --eject --live")
+    host.run(f"virsh change-media {NAME} sdb --eject --live")
     again = host.module("source_vm", name=NAME, tool_images=["a"])
     assert again["actions"] == [f"mount tool image a in source VM {NAME}"]
     assert media(host) == ["tool-a.iso", "-"]
@@ -428,7 +428,8 @@ def test_vm_that_does_not_listen(host):
 )
 def test_bad_input(host, options, code, message):
     before = state(host)
-    for check in (True, False):
+    # What an emulator offers, libvirt does not tell over the read-only connection of check mode.
+    for check in (False,) if "offer" in message else (True, False):
         failed = host.failure("source_vm", check=check, **(SMALL | options))
         assert failed["error_code"] == code
         assert message in failed["msg"]
@@ -510,7 +511,8 @@ def test_debian_boots_sees_its_tool_image_and_shuts_down(host, guest_disk):
     host.module("source_vm", name=NAME, tool_images=["a", "b"])
     assert "".join(in_guest("dd if=/dev/sr1 bs=1 skip=32775 count=1 status=none").split()) == "b"
 
-    in_guest("sleep 600 </dev/sr0 >/dev/null 2>&1 &")
+    # udev gives a medium out when it is asked to; a guest without it keeps the door of a drive locked that it reads.
+    in_guest("systemctl stop 'systemd-udevd*'; sleep 600 </dev/sr0 >/dev/null 2>&1 &")
     locked = host.failure("source_vm", name=NAME, tool_images=[])
     assert locked["error_code"] == "in_use"
     assert f"the guest {NAME} keeps CD-ROM drive sda locked" in locked["msg"]

@@ -51,7 +51,7 @@ MARK = Mark("desktop", {"pool": "acct", "index": "1"})
 
 
 def parse(definition: str) -> ET.Element:
-    return ET.fromstring(definition)  # noqa: S314  our own
+    return ET.fromstring(definition)
 
 
 def build(overrides=None, storage=STORAGE, identity=IDENTITY) -> ET.Element:

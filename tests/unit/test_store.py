@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -125,6 +126,27 @@ def test_writer_that_loses_at_the_manifest_takes_its_own_files_back(store):
     assert names(store) == ["office@1.0.manifest.json"]
 
 
+@pytest.mark.parametrize("call", ["unlink", "fsync"])
+def test_commit_that_fails_after_the_manifest_got_its_name_is_taken_back(store, monkeypatch, call):
+    manifest = make_manifest()
+    written = write_files(store, manifest)
+    real = getattr(os, call)
+
+    def failing(*arguments):
+        if os.path.exists(store.full_path("office@1.0.manifest.json")):
+            monkeypatch.setattr(os, call, real)
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, call, failing)
+
+    with pytest.raises(OSError, match=r"Input/output error"):
+        store.commit(manifest, written)
+
+    assert store.manifests() == []
+    assert [name for name in names(store) if not name.startswith(".")] == []
+
+
 def test_two_runs_never_write_to_the_same_path(store):
     paths = {store.staging_path("office", V10, "office@1.0.disk0.raw") for _run in range(10)}
 
@@ -183,9 +205,12 @@ def test_lock_file_is_no_leftover(store):
 
 def test_version_is_locked_once(store):
     second = store.version_lock("office", V10)
-    with store.version_lock("office", V10), store.version_lock("office", V11):
-        with pytest.raises(Busy, match=r"another run is working on image office version 1.0"):
-            second.__enter__()
+    with (
+        store.version_lock("office", V10),
+        store.version_lock("office", V11),
+        pytest.raises(Busy, match=r"another run is working on image office version 1.0"),
+    ):
+        second.__enter__()
 
 
 def test_markers_move_and_are_on_one_version(store):
@@ -269,7 +294,7 @@ def test_removal_that_stopped_after_the_manifest_is_ended_by_the_next(store):
 @pytest.mark.parametrize(
     ("harm", "damage"),
     [
-        (lambda path: os.unlink(path), "office@1.0.disk0.raw is missing"),
+        (os.unlink, "office@1.0.disk0.raw is missing"),
         (lambda path: os.truncate(path, 100), "office@1.0.disk0.raw has 100 bytes instead of 4096"),
     ],
 )

@@ -156,28 +156,32 @@ class Store:
     def commit(self, manifest: Manifest, written: dict[str, str]) -> None:
         """Publish the version whose finished files lie at the paths I(written), by their names. The manifest is last.
 
-        Raises Conflict when another writer was first: then nothing of that one's files was touched. Whatever is
-        raised, no file of this one is left under its final name.
+        Raises Conflict when another writer was first: then nothing of that one's files was touched. When anything
+        else fails, what has its final name already is taken back, the manifest first.
         """
+        manifest_path = self.full_path(manifest_file(manifest.image, manifest.version))
         for path in written.values():
             self.files.set_mode(path, 0o444)
         placed = []
         try:
             for name, path in written.items():
                 self.files.place(path, self.full_path(name))
-                placed.append(name)
-            self.files.create(
-                self.full_path(manifest_file(manifest.image, manifest.version)), manifest.to_json(), 0o444
-            )
-        except OSError as error:
-            for name in placed:
-                self.files.remove(self.full_path(name))
-            if not isinstance(error, FileExistsError):
-                raise
+                placed.append(self.full_path(name))
+            self.files.create(manifest_path, manifest.to_json(), 0o444)
+        except FileExistsError as error:
+            self._take_back(placed)
             raise Conflict(
                 f"another writer published image {manifest.image} version {manifest.version} at the same time "
                 f"({os.path.basename(error.filename2 or error.filename)} is there); run again to use its version"
             ) from None
+        except OSError:
+            # The names of the data are ours, so a manifest is, too: it got its name, and then flushing failed.
+            self._take_back([manifest_path, *placed])
+            raise
+
+    def _take_back(self, paths: list[str]) -> None:
+        for path in paths:
+            self.files.remove(path)
 
     def remove_version(self, image: str, version: Version) -> None:
         """Remove a version and all that is left of it: what the record says of it, the manifest, then the data.

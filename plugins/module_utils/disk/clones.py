@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 
 from ..files import Files, sync_directory
 from . import qemu_img
@@ -30,17 +31,33 @@ def empty_overlay(files: Files, scratch: str, base: str) -> bytes:
         files.remove(scratch)
 
 
+def write_new(files: Files, path: str, data: bytes, mode: int = 0o600) -> None:
+    """Write I(data) into the new file I(path), durably. Raises FileExistsError when the name is taken.
+
+    The file has its name from the beginning: nothing refers to it before it is complete. One that failed is removed.
+    """
+    with _new_file(files, path, mode) as target:
+        os.write(target, data)
+
+
 def copy_whole(files: Files, source: str, path: str, mode: int = 0o600) -> None:
     """Copy a file into the new file I(path), durably; holes stay holes, blocks are shared where that is possible.
 
     Raises FileExistsError when the name is taken. A copy that failed is removed.
     """
+    with _new_file(files, path, mode) as target:
+        if not _shares_blocks(source, target):
+            _copy_data(source, target)
+
+
+@contextlib.contextmanager
+def _new_file(files: Files, path: str, mode: int) -> Iterator[int]:
+    """Open the new file for the block to write; flushed in the end, removed when the block fails."""
     target = os.open(files.permit(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with contextlib.ExitStack() as undo:
         undo.callback(files.remove, path)
         try:
-            if not _shares_blocks(source, target):
-                _copy_data(source, target)
+            yield target
             os.fsync(target)
         finally:
             os.close(target)

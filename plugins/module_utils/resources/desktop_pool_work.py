@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from ..catalog.store import Store
 from ..changes import Change
-from ..disk.clones import copy_whole, empty_overlay
+from ..disk.clones import copy_whole, empty_overlay, write_new
 from ..errors import Busy, Conflict, WrongState
 from ..hypervisor.connection import Host
 from ..hypervisor.desktop_domain import Identity, Storage, define_desktop
@@ -147,7 +147,7 @@ class DesktopWork:
         for path, published, overlay in self._to_write(storage):
             try:
                 if overlay:
-                    files.create(path, self._overlay(published), 0o600)
+                    write_new(files, path, self._overlay(published))
                 else:
                     copy_whole(files, published, path)
             except FileExistsError:

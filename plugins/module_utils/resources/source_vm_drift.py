@@ -195,7 +195,7 @@ def _require_same_disks(name: str, wanted: Sequence[DiskRequest], found: Sequenc
             ("bus", request.bus, disk.bus),
         )
         for key, asked, there in compared:
-            if asked is not None and asked != there and not (key == "size" and request.size == size):
+            if asked is not None and asked != there and not (key == "size" and size in (None, request.size)):
                 raise Conflict(
                     f"disks[{index}].{key} of source VM {name} is {there}, not {asked}; disks are settled when the VM "
                     "is made: say what is there, or make a new source VM"

@@ -158,20 +158,24 @@ def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
 def _disk(disk: DomainDisk) -> Disk:
     virtual_size = allocated = None
     if disk.path:
+        file = _finished_in_partial(disk.path) or disk.path
         try:
-            virtual_size = qemu_img.virtual_size(disk.path, disk.format or "raw")
-            allocated = qemu_img.allocated_size(disk.path)
+            virtual_size = qemu_img.virtual_size(file, disk.format or "raw")
+            allocated = qemu_img.allocated_size(file)
         except (OSError, Damaged):
             pass
     return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated)
 
 
 def _unplaced(domain: Domain) -> list[tuple[str, str]]:
-    found = []
-    for disk in domain.disks:
-        if disk.path and os.path.basename(os.path.dirname(disk.path)) == SOURCE_VMS and not os.path.exists(disk.path):
-            pool_path = os.path.dirname(os.path.dirname(disk.path))
-            partial = os.path.join(pool_path, PARTIAL, os.path.basename(disk.path))
-            if os.path.exists(partial):
-                found.append((partial, disk.path))
-    return found
+    pairs = [(_finished_in_partial(disk.path), disk.path) for disk in domain.disks if disk.path]
+    return [(partial, path) for partial, path in pairs if partial]
+
+
+def _finished_in_partial(path: str) -> str | None:
+    """Return where the disk that is missing at the path was left by a run that was killed, if it was."""
+    directory, file = os.path.split(path)
+    if os.path.basename(directory) != SOURCE_VMS or os.path.exists(path):
+        return None
+    partial = os.path.join(os.path.dirname(directory), PARTIAL, file)
+    return partial if os.path.exists(partial) else None

@@ -37,6 +37,8 @@ def host_files(user_key: Path, host_key: Path) -> bytes:
     mirrors = machine.debian_mirrors()
     if mirrors:
         files["etc/apt/sources.list"] = ("\n".join([*mirrors, ""]).encode(), 0o644)
+    bundle = machine.CERTIFICATES.read_bytes()
+    files["etc/ssl/certs/ca-certificates.crt"] = (bundle, 0o644)
     for certificate in machine.certificate_authorities():
         files[f"usr/local/share/ca-certificates/{certificate.name}"] = (certificate.read_bytes(), 0o644)
     if Path("/etc/pip.conf").exists():

@@ -15,7 +15,7 @@ from pathlib import Path
 from . import machine
 from .host import DEFAULT_NAMES
 from .lab import Lab
-from .process import LabError, succeeds
+from .process import LabError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PRINTING = threading.Lock()
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     ssh = command("ssh", _ssh, "log in to a host, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
-    command("status", _status, "show the hosts of this lab; status 1 unless all answer")
+    command("status", _status, "show the hosts of this lab; status 1 unless all are ready")
     command("inventory", _inventory, "print the path of the Ansible inventory")
     command("packages", _packages, "print the Debian packages that the machine needs")
     return parser
@@ -98,12 +98,13 @@ def _status(arguments: argparse.Namespace) -> int:
     containers = lab.containers()
     if not containers:
         raise LabError(f"lab '{lab.name}' is not up: run LAB={lab.name} tests/lab/lab up")
-    all_answer = True
+    all_ready = True
     for name, entry in sorted(containers.items()):
-        answers = entry["State"] == "running" and succeeds(*lab.ssh_command(name, "virsh -c qemu:///system version"))
-        all_answer = all_answer and answers
-        _say(f"{name:6} {entry['State']:9} {'libvirt answers over SSH' if answers else 'does not answer'}")
-    return 0 if all_answer else 1
+        answer = lab.ask(name) if entry["State"] == "running" else None
+        all_ready = all_ready and answer is not None and answer.ready
+        word = "ready" if answer and answer.ready else "not ready" if answer else ""
+        _say(" ".join([f"{name:6} {entry['State']:9} {word:9}", *(answer.failed_units if answer else [])]).rstrip())
+    return 0 if all_ready else 1
 
 
 def _inventory(arguments: argparse.Namespace) -> int:

@@ -40,6 +40,11 @@ class Host:
         return "arm_hosts" if self.architecture == "arm64" else "image_hosts"
 
     @property
+    def mac(self) -> str:
+        """Its Ethernet address, made of `address`: neighbours may keep what they know of a host that is started again."""
+        return ":".join(["02", "42", *(f"{int(byte):02x}" for byte in self.address.split("."))])
+
+    @property
     def image(self) -> HostImage:
         """The root file system it is made from."""
         return HostImage(self.architecture)

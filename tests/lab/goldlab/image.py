@@ -16,7 +16,9 @@ from . import machine
 from .process import LabError, run, succeeds
 
 SUITE = "bookworm"
-CUSTOMIZE = Path(__file__).resolve().parent.parent / "recipe" / "customize.sh"
+RECIPE = Path(__file__).resolve().parent.parent / "recipe"
+PREPARE = RECIPE / "prepare.sh"
+CUSTOMIZE = RECIPE / "customize.sh"
 
 # A Debian server with SSH and libvirt, and the distribution packages that the collection asks of every image host.
 COMMON = (
@@ -50,9 +52,8 @@ class HostImage:
     @property
     def digest(self) -> str:
         """What the recipe is known by: 12 hexadecimal digits over all that goes into it."""
-        recipe = "\n".join(
-            [SUITE, self.architecture, *PACKAGES[self.architecture], CUSTOMIZE.read_text(encoding="utf-8")]
-        )
+        scripts = [script.read_text(encoding="utf-8") for script in (PREPARE, CUSTOMIZE)]
+        recipe = "\n".join([SUITE, self.architecture, *PACKAGES[self.architecture], *scripts])
         return hashlib.sha256(recipe.encode()).hexdigest()[:12]
 
     @property
@@ -88,19 +89,18 @@ class HostImage:
         work.mkdir()
         partial = work / tarball.name
         mirrors = machine.debian_mirrors()
-        # Maintainer scripts find these first. Under emulation they take a minute and more, for nothing: a host is given
-        # the machine's bundle of certificates, and Python compiles what it imports.
-        stubs = " ".join(f'"$1/usr/local/sbin/{name}"' for name in ("update-ca-certificates", "py3compile"))
-        stub = f'for stub in {stubs}; do ln -s /bin/true "$stub"; done'
-        hook = f'{shlex.quote(str(CUSTOMIZE))} "$1" {self.architecture}'
-        options = [f"--aptopt={option}" for option in machine.apt_options()]
+        # apt lets maintainer scripts find only what lies under /usr/sbin, /usr/bin, /sbin and /bin, so not the stubs.
+        path = 'DPkg::Path "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"'
+        options = [f"--aptopt={option}" for option in [path, *machine.apt_options()]]
         log = tarball.with_name(f"host-{self.architecture}.log")
         try:
             run(
                 "env", f"TMPDIR={work}", "setpriv", "--pdeathsig", "TERM",
                 "mmdebstrap", "--verbose", f"--logfile={log}", "--variant=apt", "--skip=check/qemu",
                 f"--architectures={self.architecture}", f"--include={','.join(PACKAGES[self.architecture])}",
-                f"--customize-hook={hook}", *options, SUITE, str(partial), *mirrors,
+                f"--essential-hook={shlex.quote(str(PREPARE))} \"$1\"",
+                f"--customize-hook={shlex.quote(str(CUSTOMIZE))} \"$1\" {self.architecture}",
+                "--dpkgopt=force-unsafe-io", *options, SUITE, str(partial), *mirrors,
                 keep_open=[lock],
             )  # fmt: skip
         except LabError as error:

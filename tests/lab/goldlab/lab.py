@@ -25,9 +25,18 @@ from .process import LabError, owner, run, succeeds
 # Directories that lie on the machine's disk as they do on a real host, not in the container's overlay or in memory.
 VOLUMES = {"srv": "/srv", "libvirt": "/var/lib/libvirt", "tmp": "/tmp"}  # noqa: S108 (a mount point)
 READY = (
-    "systemctl is-system-running --wait; systemctl list-units --state=failed --plain --no-legend; "
+    "systemctl is-system-running --wait >/dev/null; systemctl list-units --state=failed --plain --no-legend; "
     "virsh -q -c qemu:///system net-info default"
 )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a host said of itself."""
+
+    ready: bool
+    failed_units: list[str]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Lab:
         with self._locked():
             subnet = self._ensure_network()
             hosts = [Host.named(name, subnet) for name in names]
+            self._ensure_volumes(hosts)
             new_key = access.ensure_key(self.state / "id_ed25519", f"goldlab {self.name}")
             with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
                 # The image of one architecture need not wait for the other's.
@@ -117,13 +127,25 @@ class Lab:
             raise LabError(f"the network {self.prefix} vanished while the lab was made: run up again")
         return subnet
 
+    def _volumes(self, host: Host) -> dict[str, str]:
+        """The podman volumes of a host and where they are mounted."""
+        volumes = {f"{self.prefix}-{host.name}-{volume}": path for volume, path in VOLUMES.items()}
+        if host.architecture == "amd64":
+            volumes[f"{self.prefix}-shared"] = "/srv/shared"
+        return volumes
+
+    def _ensure_volumes(self, hosts: Sequence[Host]) -> None:
+        there = set(run("podman", "volume", "ls", "--quiet").split())
+        for volume in sorted({volume for host in hosts for volume in self._volumes(host)} - there):
+            run("podman", "volume", "create", "--label", f"goldlab={self.name}", volume)
+
     def _ensure_running(
         self, host: Host, subnet: ipaddress.IPv4Network, new_key: bool, say: Callable[[str], None]
     ) -> None:
         begun = time.monotonic()
         entry = self.containers().get(host.name)
         if entry and entry["Labels"]["goldlab.recipe"] != host.image.digest:
-            raise LabError(f"{host.name} was made by an older recipe: run LAB={self.name} tests/lab/lab down first")
+            say(f"{host.name}: kept as an older recipe made it; down and up make it anew")
         host_key = self.state / "hosts" / host.name / "ssh_host_ed25519_key"
         new_host_key = access.ensure_key(host_key, host.name)
         if entry and entry["State"] == "running":
@@ -142,18 +164,14 @@ class Lab:
     def _create(self, host: Host, subnet: ipaddress.IPv4Network) -> None:
         peers = [Host.named(name, subnet) for name in DEFAULT_NAMES if name != host.name]
         options = [option for peer in peers for option in ("--add-host", f"{peer.name}:{peer.address}")]
-        volumes = {f"{self.prefix}-{host.name}-{volume}": path for volume, path in VOLUMES.items()}
-        if host.architecture == "amd64":
-            volumes[f"{self.prefix}-shared"] = "/srv/shared"
-        for volume, path in volumes.items():
-            if not succeeds("podman", "volume", "exists", volume):
-                run("podman", "volume", "create", "--label", f"goldlab={self.name}", volume)
-            options += ["--volume", f"{volume}:{path}"]
+        options += [
+            option for volume, path in self._volumes(host).items() for option in ("--volume", f"{volume}:{path}")
+        ]
         if shutil.which("runc"):
             options += ["--runtime", "runc"]
         run(
             "podman", "create", "--pull=never", "--name", self._container(host), "--hostname", host.name,
-            "--arch", host.architecture, "--network", self.prefix, "--ip", host.address,
+            "--arch", host.architecture, "--network", self.prefix, "--ip", host.address, "--mac-address", host.mac,
             "--label", f"goldlab={self.name}", "--label", f"goldlab.host={host.name}",
             "--label", f"goldlab.state={self.state}", "--label", f"goldlab.recipe={host.image.digest}",
             *machine.container_options(), *options, host.image.reference, "/sbin/init",
@@ -165,24 +183,28 @@ class Lab:
 
     def _wait(self, host: Host, say: Callable[[str], None]) -> None:
         begun = time.monotonic()
-        while True:
-            answer = subprocess.run(self.ssh_command(host.name, READY), capture_output=True, text=True, check=False)
-            if answer.returncode == 0 and "Active:         yes" in answer.stdout:
-                break
+        while not (answer := self.ask(host.name)).ready:
             if self.containers().get(host.name, {}).get("State") != "running":
                 logs = run("podman", "logs", "--tail", "3", self._container(host)).strip().replace("\n", " / ")
                 raise LabError(f"{host.name} stopped while it started: {logs or 'it said nothing'}")
             if time.monotonic() - begun > host.patience:
                 raise LabError(
-                    f"{host.name} is not ready after {host.patience:.0f} s; it last said: "
-                    f"{' / '.join((answer.stdout + answer.stderr).split(chr(10))[:4])}; "
+                    f"{host.name} is not ready after {host.patience:.0f} s; it last said: {answer.said}; "
                     f"look with: podman exec {self._container(host)} journalctl -b"
                 )
             time.sleep(0.5)
-        state, *rest = answer.stdout.splitlines()
-        failed = [line.split()[0] for line in rest if line.split()[2:4] == ["failed", "failed"]]
-        note = f", but not in order: {', '.join(failed)}" if state != "running" else ""
+        note = f", but not in order: {', '.join(answer.failed_units)}" if answer.failed_units else ""
         say(f"{host.name}: answers at {host.address} ({time.monotonic() - begun:.1f} s){note}")
+
+    def ask(self, name: str) -> Answer:
+        """Ask a host over SSH whether systemd has started everything and libvirt has its network."""
+        done = subprocess.run(self.ssh_command(name, READY), capture_output=True, text=True, check=False)
+        units = [line.split() for line in done.stdout.splitlines()]
+        return Answer(
+            ready=done.returncode == 0 and ["Active:", "yes"] in units,
+            failed_units=[words[0] for words in units if words[2:4] == ["failed", "failed"]],
+            said=" / ".join((done.stdout + done.stderr).splitlines()[:4]) or "nothing",
+        )
 
     # -- down and the rest --------------------------------------------------------------------------------------
 

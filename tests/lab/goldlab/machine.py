@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .process import LabError, run, succeeds
 
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
 # Debian package -> a program that tells that it is there. Paths are looked up as they are.
 PACKAGES = {
     "podman": "podman",
@@ -21,6 +23,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "zstd": "zstd",
     "openssh-client": "ssh",
+    "ca-certificates": str(CERTIFICATES),
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
 }
 ARM_PACKAGES = {

@@ -11,8 +11,11 @@ architecture=$2
 # Every host gets a key of its own when it is made.
 rm -f "$root"/etc/ssh/ssh_host_*
 
+# What prepare.sh put there.
+rm "$root"/usr/local/sbin/*
+
 # How this machine reaches archives is no part of the root file system: a host is told when it is made.
-rm -f "$root"/etc/apt/apt.conf.d/99mmdebstrap
+rm -f "$root"/etc/apt/apt.conf.d/99mmdebstrap "$root"/etc/dpkg/dpkg.cfg.d/99mmdebstrap
 
 # A privileged container shares the machine's kernel. These units would write to it: flush its binfmt registrations
 # (and with them the ARM emulation), set its sysctls, replay its device events, take its volume groups and arrays
@@ -29,25 +32,12 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer; do
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
 
-# The machine's own certificate authorities are copied in when a host is made.
-cat > "$root/etc/systemd/system/local-certificates.service" <<'UNIT'
-[Unit]
-Description=Trust the certificate authorities in /usr/local/share/ca-certificates
-ConditionDirectoryNotEmpty=/usr/local/share/ca-certificates
-[Service]
-Type=oneshot
-ExecStart=/usr/sbin/update-ca-certificates
-[Install]
-WantedBy=multi-user.target
-UNIT
-mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
-ln -sf ../local-certificates.service "$root/etc/systemd/system/multi-user.target.wants/"
+# OpenSSL looks here for all authorities in one file. A host is given the machine's bundle when it is made.
+ln -sf /etc/ssl/certs/ca-certificates.crt "$root/usr/lib/ssl/cert.pem"
 
 # Hosts on one machine share its SMBIOS UUID. libvirt must tell them apart as it does real ones.
 echo 'host_uuid_source = "machine-id"' >> "$root/etc/libvirt/libvirtd.conf"
 
-# Every libvirtd makes up its own UUID and MAC address for the network where none are given.
-sed -i '/<uuid>/d; /<mac /d' "$root/etc/libvirt/qemu/networks/default.xml"
 mkdir -p "$root/etc/libvirt/qemu/networks/autostart"
 ln -sf ../default.xml "$root/etc/libvirt/qemu/networks/autostart/default.xml"
 mkdir -p "$root/srv/shared"
@@ -60,6 +50,9 @@ if [ "$architecture" = arm64 ]; then
         printf '[Service]\nLoadCredential=\nSetCredential=\n' \
             > "$root/etc/systemd/system/$unit.service.d/no-credentials.conf"
     done
-    sed -i 's|<forward mode=.nat./>|<forward mode="open"/>|' "$root/etc/libvirt/qemu/networks/default.xml"
-    grep -q '<forward mode="open"/>' "$root/etc/libvirt/qemu/networks/default.xml"
+    sed -i 's|<forward/>|<forward mode="open"/>|' "$root/etc/libvirt/qemu/networks/default.xml"
+    grep -q 'mode="open"' "$root/etc/libvirt/qemu/networks/default.xml" || {
+        echo "the network 'default' of this libvirt is not written as it was: look at $0" >&2
+        exit 1
+    }
 fi
