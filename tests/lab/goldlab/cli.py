@@ -82,8 +82,8 @@ def _up(arguments: argparse.Namespace) -> int:
 def _down(arguments: argparse.Namespace) -> int:
     begun = time.monotonic()
     lab = _lab()
-    lab.down(_say)
-    _say(f"lab '{lab.name}' is gone ({time.monotonic() - begun:.1f} s)")
+    was_there = lab.down()
+    _say(f"lab '{lab.name}' {'is gone' if was_there else 'was not there'} ({time.monotonic() - begun:.1f} s)")
     return 0
 
 
@@ -99,11 +99,11 @@ def _status(arguments: argparse.Namespace) -> int:
     if not containers:
         raise LabError(f"lab '{lab.name}' is not up: run LAB={lab.name} tests/lab/lab up")
     all_ready = True
-    for name, entry in sorted(containers.items()):
-        answer = lab.ask(name) if entry["State"] == "running" else None
+    for name, container in sorted(containers.items()):
+        answer = lab.ask(name) if container.state == "running" else None
         all_ready = all_ready and answer is not None and answer.ready
         word = "ready" if answer and answer.ready else "not ready" if answer else ""
-        _say(" ".join([f"{name:6} {entry['State']:9} {word:9}", *(answer.failed_units if answer else [])]).rstrip())
+        _say(" ".join([f"{name:6} {container.state:9} {word:9}", *(answer.failed_units if answer else [])]).rstrip())
     return 0 if all_ready else 1
 
 

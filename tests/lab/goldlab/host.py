@@ -41,7 +41,7 @@ class Host:
 
     @property
     def mac(self) -> str:
-        """Its Ethernet address, made of `address`: neighbours may keep what they know of a host that is started again."""
+        """Its Ethernet address, the same after a restart: neighbours remember it."""
         return ":".join(["02", "42", *(f"{int(byte):02x}" for byte in self.address.split("."))])
 
     @property
@@ -52,7 +52,7 @@ class Host:
     @property
     def patience(self) -> float:
         """Seconds within which it must be up after its start."""
-        return 300 if self.architecture == "arm64" else 90
+        return 300 if self.architecture == "arm64" else 120
 
 
 def kind_and_number(name: str) -> tuple[str, int]:

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +25,8 @@ from .process import LabError, owner, run, succeeds
 # Directories that lie on the machine's disk as they do on a real host, not in the container's overlay or in memory.
 VOLUMES = {"srv": "/srv", "libvirt": "/var/lib/libvirt", "tmp": "/tmp"}  # noqa: S108 (a mount point)
 READY = (
-    "systemctl is-system-running --wait >/dev/null; systemctl list-units --state=failed --plain --no-legend; "
+    "timeout 30 systemctl is-system-running --wait >/dev/null; "
+    "systemctl list-units --state=failed --plain --no-legend; "
     "virsh -q -c qemu:///system net-info default"
 )
 
@@ -37,6 +38,16 @@ class Answer:
     ready: bool
     failed_units: list[str]
     said: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """What podman knows of a host: its state ("running", "exited", ...), when it was started, by which recipe it is."""
+
+    name: str
+    state: str
+    started: int
+    recipe: str
 
 
 @dataclass(frozen=True)
@@ -69,19 +80,23 @@ class Lab:
 
     # -- what is there ------------------------------------------------------------------------------------------
 
-    def containers(self) -> dict[str, dict[str, object]]:
-        """podman's entries of this lab's containers by host name.
+    def containers(self) -> dict[str, Container]:
+        """This lab's containers by host name.
 
         :raises LabError: a lab of this name belongs to another clone of the repository.
         """
-        listed = json.loads(run("podman", "ps", "--all", "--filter", f"label=goldlab={self.name}", "--format", "json"))
-        for entry in listed:
-            if entry["Labels"]["goldlab.state"] != str(self.state):
+        found = {}
+        for entry in json.loads(run("podman", "ps", "--all", "--filter", self._label, "--format", "json")):
+            labels = entry["Labels"]
+            if labels["goldlab.state"] != str(self.state):
                 raise LabError(
-                    f"a lab named '{self.name}' was made from {entry['Labels']['goldlab.state']}: "
+                    f"a lab named '{self.name}' was made from {labels['goldlab.state']}: "
                     f"choose another name (LAB=...), or take that one down from there"
                 )
-        return {entry["Labels"]["goldlab.host"]: entry for entry in listed}
+            found[labels["goldlab.host"]] = Container(
+                entry["Names"][0], entry["State"], entry["StartedAt"], labels["goldlab.recipe"]
+            )
+        return found
 
     def subnet(self) -> ipaddress.IPv4Network | None:
         """The subnet of its network, None while it has no network."""
@@ -97,25 +112,25 @@ class Lab:
 
         :raises LabError: with what to do.
         """
-        kinds = {kind_and_number(name)[0] for name in names}
-        machine.check(arm="arm" in kinds)
+        machine.check(arm=any(kind_and_number(name)[0] == "arm" for name in names))
+        there = self.containers()
         with self._locked():
             subnet = self._ensure_network()
-            hosts = [Host.named(name, subnet) for name in names]
+            new_keys = access.ensure_key(self.state / "id_ed25519", f"goldlab {self.name}")
+            everyone = [Host.named(name, subnet) for name in sorted({*names, *there})]
+            for host in everyone:
+                access.ensure_key(self._host_key(host), host.name)
+            access.write_ssh_config(self.state, everyone)
+            access.give_to(owner(), self.state)
+            # Where the state was lost, hosts that run already must be given the new keys, too.
+            hosts = [host for host in everyone if host.name in names or new_keys]
             self._ensure_volumes(hosts)
-            new_key = access.ensure_key(self.state / "id_ed25519", f"goldlab {self.name}")
             with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
-                # The image of one architecture need not wait for the other's.
-                list(pool.map(lambda host: self._ensure_running(host, subnet, new_key, say), hosts))
-                there = self.containers()
-                everyone = [Host.named(name, subnet) for name in sorted(there)]
-                access.write_ssh_config(self.state, everyone)
-                started = hashlib.sha256(
-                    json.dumps([there[h.name]["StartedAt"] for h in everyone]).encode()
-                ).hexdigest()
-                access.write_inventory(self.state, everyone, started)
-                access.give_to(owner(), self.state)
-                list(pool.map(lambda host: self._wait(host, say), hosts))
+                # A host need not wait for the image of another architecture.
+                list(pool.map(lambda host: self._bring_up(host, subnet, new_keys, say), hosts))
+            started = "".join(f"{name}{container.started}" for name, container in sorted(self.containers().items()))
+            access.write_inventory(self.state, everyone, started)
+            access.give_to(owner(), self.state)
 
     def _ensure_network(self) -> ipaddress.IPv4Network:
         subnet = self.subnet()
@@ -139,27 +154,25 @@ class Lab:
         for volume in sorted({volume for host in hosts for volume in self._volumes(host)} - there):
             run("podman", "volume", "create", "--label", f"goldlab={self.name}", volume)
 
-    def _ensure_running(
-        self, host: Host, subnet: ipaddress.IPv4Network, new_key: bool, say: Callable[[str], None]
-    ) -> None:
+    def _bring_up(self, host: Host, subnet: ipaddress.IPv4Network, new_keys: bool, say: Callable[[str], None]) -> None:
         begun = time.monotonic()
-        entry = self.containers().get(host.name)
-        if entry and entry["Labels"]["goldlab.recipe"] != host.image.digest:
-            say(f"{host.name}: kept as an older recipe made it; down and up make it anew")
-        host_key = self.state / "hosts" / host.name / "ssh_host_ed25519_key"
-        new_host_key = access.ensure_key(host_key, host.name)
-        if entry and entry["State"] == "running":
-            if new_key or new_host_key:
-                self._copy_files(host, host_key)
-                run("podman", "exec", self._container(host), "systemctl", "restart", "ssh")
-                say(f"{host.name}: given its keys anew")
-            return
-        if entry is None:
+        container = self.containers().get(host.name)
+        runs = container is not None and container.state == "running"
+        if container is None:
             host.image.ensure(say)
             self._create(host, subnet)
-        self._copy_files(host, host_key)
-        run("podman", "start", self._container(host))
-        say(f"{host.name}: {'started again' if entry else 'made and started'} ({time.monotonic() - begun:.1f} s)")
+        elif container.recipe != host.image.digest:
+            say(f"{host.name}: kept as an older recipe made it; down and up make it anew")
+        if not runs or new_keys:
+            files = access.host_files(self.state / "id_ed25519", self._host_key(host))
+            run("podman", "cp", "-", f"{self._container(host)}:/", stdin=files)
+        if not runs:
+            run("podman", "start", self._container(host))
+            say(f"{host.name}: {'started again' if container else 'made and started'} ({_seconds_since(begun)})")
+        elif new_keys:
+            run("podman", "exec", self._container(host), "systemctl", "restart", "ssh")
+            say(f"{host.name}: given new keys")
+        self._wait(host, say)
 
     def _create(self, host: Host, subnet: ipaddress.IPv4Network) -> None:
         peers = [Host.named(name, subnet) for name in DEFAULT_NAMES if name != host.name]
@@ -167,8 +180,6 @@ class Lab:
         options += [
             option for volume, path in self._volumes(host).items() for option in ("--volume", f"{volume}:{path}")
         ]
-        if shutil.which("runc"):
-            options += ["--runtime", "runc"]
         run(
             "podman", "create", "--pull=never", "--name", self._container(host), "--hostname", host.name,
             "--arch", host.architecture, "--network", self.prefix, "--ip", host.address, "--mac-address", host.mac,
@@ -177,14 +188,11 @@ class Lab:
             *machine.container_options(), *options, host.image.reference, "/sbin/init",
         )  # fmt: skip
 
-    def _copy_files(self, host: Host, host_key: Path) -> None:
-        files = access.host_files(self.state / "id_ed25519", host_key)
-        run("podman", "cp", "-", f"{self._container(host)}:/", stdin=files)
-
     def _wait(self, host: Host, say: Callable[[str], None]) -> None:
         begun = time.monotonic()
         while not (answer := self.ask(host.name)).ready:
-            if self.containers().get(host.name, {}).get("State") != "running":
+            container = self.containers().get(host.name)
+            if container is None or container.state != "running":
                 logs = run("podman", "logs", "--tail", "3", self._container(host)).strip().replace("\n", " / ")
                 raise LabError(f"{host.name} stopped while it started: {logs or 'it said nothing'}")
             if time.monotonic() - begun > host.patience:
@@ -194,7 +202,7 @@ class Lab:
                 )
             time.sleep(0.5)
         note = f", but not in order: {', '.join(answer.failed_units)}" if answer.failed_units else ""
-        say(f"{host.name}: answers at {host.address} ({time.monotonic() - begun:.1f} s){note}")
+        say(f"{host.name}: answers at {host.address} ({_seconds_since(begun)}){note}")
 
     def ask(self, name: str) -> Answer:
         """Ask a host over SSH whether systemd has started everything and libvirt has its network."""
@@ -208,40 +216,56 @@ class Lab:
 
     # -- down and the rest --------------------------------------------------------------------------------------
 
-    def down(self, say: Callable[[str], None]) -> None:
-        """Remove the containers, volumes, network and state of this lab, and nothing else."""
+    def down(self) -> bool:
+        """Remove the containers, volumes, network and state of this lab, and nothing else; whether it was there."""
         machine.check(arm=False)
+        if not self.state.exists() and not self.containers() and self.subnet() is None:
+            return False
         with self._locked():
-            label = f"label=goldlab={self.name}"
-            names = [str(entry["Names"][0]) for entry in self.containers().values()]
+            names = [container.name for container in self.containers().values()]
             if names:
                 run("podman", "rm", "--force", "--time", "0", *names)
-            volumes = run("podman", "volume", "ls", "--quiet", "--filter", label).split()
+            volumes = run("podman", "volume", "ls", "--quiet", "--filter", self._label).split()
             if volumes:
                 run("podman", "volume", "rm", *volumes)
             if self.subnet() is not None:
                 run("podman", "network", "rm", self.prefix)
-            elif not names and not self.state.exists():
-                say(f"there is no lab '{self.name}'")
-            shutil.rmtree(self.state, ignore_errors=True)
+            shutil.rmtree(self.state)
+        return True
 
     def ssh_command(self, host: str, *command: str) -> list[str]:
         """The command line that reaches a host.
 
-        :raises LabError: the lab is not up.
+        :raises LabError: the lab is not up, or it has no such host.
         """
         if not self.ssh_config.exists():
             raise LabError(f"lab '{self.name}' is not up: run LAB={self.name} tests/lab/lab up")
+        if not (self.state / "hosts" / host).is_dir():
+            raise LabError(f"lab '{self.name}' has no host '{host}': run LAB={self.name} tests/lab/lab up {host}")
         return ["ssh", "-F", str(self.ssh_config), host, *command]
 
     def _container(self, host: Host) -> str:
         return f"{self.prefix}-{host.name}"
 
+    def _host_key(self, host: Host) -> Path:
+        return self.state / "hosts" / host.name / "ssh_host_ed25519_key"
+
+    @property
+    def _label(self) -> str:
+        return f"label=goldlab={self.name}"
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One change of a lab at a time."""
-        self.state.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (self.state.parent.parent, self.state.parent):
+            if not directory.exists():
+                directory.mkdir()
+                os.chown(directory, *owner())
         with (self.state.parent / f".{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self.state.mkdir(exist_ok=True)
             yield
+
+
+def _seconds_since(begun: float) -> str:
+    return f"{time.monotonic() - begun:.1f} s"

@@ -41,8 +41,8 @@ def check(arm: bool) -> None:
     """
     if os.geteuid() != 0:
         raise LabError("test hosts are privileged containers: run this as root, or with sudo")
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    os.environ["PATH"] = path
+    # A user's PATH, kept by sudo or su, need not have these.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     needed = {**PACKAGES, **ARM_PACKAGES} if arm else PACKAGES
     missing = [
         package for package, program in needed.items() if not shutil.which(program) and not Path(program).exists()
@@ -82,13 +82,9 @@ def container_options() -> list[str]:
     pid_max = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii"))
     processes = pid_max if processes == resource.RLIM_INFINITY else min(processes, pid_max)
     return [
-        "--privileged",
-        "--systemd=always",
-        "--ulimit",
-        f"nofile={min(files, 1024)}:{files}",
-        "--ulimit",
-        f"nproc={processes}:{processes}",
-    ]
+        "--runtime", "runc", "--privileged", "--systemd=always",
+        "--ulimit", f"nofile={min(files, 1024)}:{files}", "--ulimit", f"nproc={processes}:{processes}",
+    ]  # fmt: skip
 
 
 def debian_mirrors() -> list[str]:
