@@ -122,3 +122,10 @@ def test_outcome_of_a_command():
 
     assert (outcome.rc, outcome.signal, outcome.stdout, outcome.stderr) == (3, None, b"out", b"err")
     assert (outcome.stdout_truncated, outcome.stderr_truncated) == (True, False)
+
+
+def test_shutdown_program_that_the_shutdown_ends_is_no_failure():
+    def transport(command: str, _timeout: int) -> str:
+        raise GuestFailed("the guest agent in vm refused guest-shutdown: child process has terminated abnormally")
+
+    GuestAgent("vm", transport).shut_down()
