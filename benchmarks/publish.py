@@ -78,3 +78,6 @@ def _virt_clone() -> float:
 def _remove_clone() -> None:
     subprocess.run(["virsh", "-c", "qemu:///system", "undefine", CLONE_VM], check=True, capture_output=True)
     (DIRECTORY / "pool" / f"{CLONE_VM}.raw").unlink()
+    # virt-clone defines a storage pool, named after it, of the directory in which the source's disk lies.
+    for command in ("pool-destroy", "pool-undefine"):
+        subprocess.run(["virsh", "-c", "qemu:///system", command, DIRECTORY.name], check=True, capture_output=True)

@@ -12,7 +12,7 @@ description:
     SYSTEM. The guest needs no network and no account.
   - Files are copied in first, then the command runs, then files are fetched.
   - Fails when the command ends with a status other than 0. C(failed_when) on the task decides otherwise, as with
-    M(ansible.builtin.command).
+    C(ansible.builtin.command).
   - Of the output, the first 4 MiB of each stream are returned. A command in a Windows guest must not write more than
     7 MiB in all, because libvirt gives up the agent of a guest that answers with more, until the guest is started anew.
 options:
@@ -30,7 +30,7 @@ options:
   script:
     description:
       - The text of a script, which lies in the guest while it runs. Read one from the controller with
-        P(ansible.builtin.file#lookup).
+        the lookup C(ansible.builtin.file).
       - On Linux its first line may name its interpreter (C(#!)); without that it is C(/bin/sh). On Windows it is
         PowerShell.
     type: str

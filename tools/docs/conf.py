@@ -20,6 +20,7 @@ nitpicky = True
 # Labels of Ansible's own documentation that every generated page refers to, and their pages.
 ANSIBLE_DOCS = "https://docs.ansible.com/projects/ansible/latest/reference_appendices"
 ANSIBLE_LABELS = {
+    "action_plugins": "https://docs.ansible.com/projects/ansible/latest/plugins/action.html",
     "ansible_configuration_settings": f"{ANSIBLE_DOCS}/config.html",
     "common_return_values": f"{ANSIBLE_DOCS}/common_return_values.html",
 }
