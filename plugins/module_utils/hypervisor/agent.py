@@ -30,6 +30,8 @@ except ImportError:
 # domain is started anew. base64 makes 4 bytes of 3.
 FILE_CHUNK = 1024 * 1024
 ANSWER_TIMEOUT = 30
+_GREETING_TIME = 5  # seconds; QEMU_AGENT_WAIT_TIME in libvirt's qemu_agent.c
+_GREETINGS = 6
 _EXEC_POLL = (0.02, 0.5)  # seconds between two looks at a command: at first, and at most
 
 Transport = Callable[[str, int], str]
@@ -75,26 +77,9 @@ class GuestAgent:
         look.until(f"the guest agent in {self.name}", lambda: "answers" if self.answers() else "no answer",
                    lambda seen: seen == "answers")  # fmt: skip
 
-    def host_name(self) -> str:
-        return self.command("guest-get-host-name")["host-name"]
-
     def os_info(self) -> dict[str, str]:
         """Return the guest's os-release(5) facts; C(id) is C(mswindows) on Windows."""
         return self.command("guest-get-osinfo")
-
-    def addresses(self) -> dict[str, list[str]]:
-        """Return the IP addresses by MAC address (lower case), without loopback and link-local ones."""
-        found: dict[str, list[str]] = {}
-        for card in self.command("guest-network-get-interfaces"):
-            mac = card.get("hardware-address", "").lower()
-            if mac and mac != "00:00:00:00:00:00":
-                ips = [entry["ip-address"] for entry in card.get("ip-addresses", [])]
-                found.setdefault(mac, []).extend(ip for ip in ips if not ip.lower().startswith(("fe80:", "169.254.")))
-        return found
-
-    def users(self) -> list[str]:
-        """Return the names of the users who are logged in."""
-        return sorted({entry["user"] for entry in self.command("guest-get-users")})
 
     def shut_down(self) -> None:
         """Ask the guest to power off.
@@ -202,10 +187,17 @@ def open_agent(host: Host, name: str) -> GuestAgent:
         handle = lookup(host, name)
         if handle is None:
             raise WrongState(f"there is no domain {name} any more")
-        try:
-            return libvirt_qemu.qemuAgentCommand(handle, command, timeout, 0)
-        except libvirt.libvirtError as error:
-            raise _agent_error(name, json.loads(command)["execute"], error) from None
+        for attempts_left in reversed(range(_GREETINGS)):
+            begun = time.monotonic()
+            try:
+                return libvirt_qemu.qemuAgentCommand(handle, command, timeout, 0)
+            except libvirt.libvirtError as error:
+                # libvirt greets the agent before each command, and waits 5 s for that whatever the timeout is. When it
+                # gives up then, the command was not sent: a guest that is merely busy is asked again.
+                unsent = _GREETING_TIME - 1 < time.monotonic() - begun < timeout - 1
+                if not unsent or not attempts_left or error.get_error_code() != libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
+                    raise _agent_error(name, json.loads(command)["execute"], error) from None
+        raise AssertionError("the last attempt returns or raises")
 
     if libvirt_qemu is None:
         raise Unreachable("the Python module libvirt_qemu is missing on this host; install python3-libvirt")

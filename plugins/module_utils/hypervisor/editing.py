@@ -55,7 +55,7 @@ def set_medium(host: Host, name: str, target: str, path: str | None, force: bool
     try:
         handle.updateDeviceFlags(ET.tostring(drive, encoding="unicode"), flags)
     except libvirt.libvirtError as error:
-        if "lock" not in str(error) and "eject" not in str(error):
+        if not any(word in str(error) for word in ("lock", "eject", "tray")):
             raise
         raise InUse(
             f"the guest {name} keeps CD-ROM drive {target} locked ({error}); unmount it in the guest, "
