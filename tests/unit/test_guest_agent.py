@@ -76,27 +76,6 @@ def test_full_guest_is_told():
         GuestAgent("vm", FileTransport(room=3)).write_file("/f", b"12345")
 
 
-def test_addresses_leave_out_loopback_and_link_local():
-    interfaces = [
-        {"name": "lo", "hardware-address": "00:00:00:00:00:00", "ip-addresses": [{"ip-address": "127.0.0.1"}]},
-        {"name": "tun0", "ip-addresses": [{"ip-address": "10.8.0.2"}]},
-        {
-            "name": "eth0",
-            "hardware-address": "52:54:00:AB:00:01",
-            "ip-addresses": [{"ip-address": "192.0.2.7"}, {"ip-address": "fe80::1"}, {"ip-address": "2001:db8::7"}],
-        },
-        {"name": "eth1", "hardware-address": "52:54:00:ab:00:02"},
-    ]
-    agent = GuestAgent("vm", lambda command, timeout: json.dumps({"return": interfaces}))
-
-    assert agent.addresses() == {"52:54:00:ab:00:01": ["192.0.2.7", "2001:db8::7"], "52:54:00:ab:00:02": []}
-
-
-def test_users_are_named_once():
-    entries = [{"user": "bea"}, {"user": "al"}, {"user": "bea"}]
-    assert GuestAgent("vm", lambda command, timeout: json.dumps({"return": entries})).users() == ["al", "bea"]
-
-
 def test_waiting_says_for_what():
     def silent(command: str, timeout: int) -> str:
         raise Unreachable("no agent")
