@@ -69,7 +69,7 @@ def _remove_copy() -> None:
 
 
 def _virt_clone() -> float:
-    """Into the pool's directory: for any other, virt-clone would define a storage pool that stays."""
+    """Clone the source VM as an administrator would by hand."""
     clone = DIRECTORY / "pool" / f"{CLONE_VM}.raw"
     options = ["--original", SOURCE_VM, "--name", CLONE_VM, "--file", str(clone)]
     return play([{"ansible.builtin.command": {"argv": ["virt-clone", *options]}}])
