@@ -27,8 +27,9 @@ except ImportError:
     libvirt_qemu = None
 
 # After an answer of more than 10 MiB (QEMU_AGENT_MAX_RESPONSE) libvirt does not talk to that agent any more until the
-# domain is started anew. base64 makes 4 bytes of 3.
-FILE_CHUNK = 1024 * 1024
+# domain is started anew. base64 makes 4 bytes of 3. The agent parses a message byte by byte: one of a mebibyte takes an
+# emulated guest longer than the answer is waited for.
+FILE_CHUNK = 64 * 1024
 ANSWER_TIMEOUT = 30
 _GREETING_TIME = 5  # seconds; QEMU_AGENT_WAIT_TIME in libvirt's qemu_agent.c
 _GREETINGS = 6
