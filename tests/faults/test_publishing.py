@@ -25,11 +25,11 @@ def strike() -> Strike:
     """Run points.py on a test host, with the collection as it is in this working tree."""
     archive = subprocess.run(["tar", "-C", ROOT, "-c", "plugins", "tests/faults"], capture_output=True, check=True)
     unpack = f"rm -rf {THERE} && mkdir -p {COLLECTION} && tar -C {COLLECTION} -x"
-    subprocess.run([LAB, "ssh", "hv1", unpack], input=archive.stdout, check=True)
+    subprocess.run([LAB, "ssh", "hv2", unpack], input=archive.stdout, check=True)
 
     def run(scenario: str, kind: str) -> dict[str, Any]:
         command = f"cd {COLLECTION}/tests/faults && PYTHONPATH={THERE} python3 points.py {scenario} {kind}"
-        done = subprocess.run([LAB, "ssh", "hv1", command], capture_output=True, text=True, check=False)
+        done = subprocess.run([LAB, "ssh", "hv2", command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 
