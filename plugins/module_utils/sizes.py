@@ -19,6 +19,8 @@ for _power, _letter in enumerate("kmgt", start=1):
     _UNITS[_letter] = _UNITS[_letter + "ib"] = 1024**_power
     _UNITS[_letter + "b"] = 1000**_power
 
+_MEBIBYTE = 1024**2
+_MINIMAL_MEMORY = 16 * _MEBIBYTE
 ACCEPTED_FORMS = "20GiB, 512 MiB, 1.5T, 2 GB (powers of 1000) or a number of bytes"
 
 
@@ -34,6 +36,19 @@ def parse_size(text: str | int, option: str = "size") -> int:
             f"{option}: {str(text)!r} is not a whole positive number of bytes; accepted forms: {ACCEPTED_FORMS}"
         )
     return int(size)
+
+
+def parse_memory(text: str | None) -> int | None:
+    """Return the memory of a guest in bytes, in whole mebibytes: what lies between, machines round up too.
+
+    None stays None. Raises BadInput for what is no size, and for what is too little for a guest.
+    """
+    if text is None:
+        return None
+    size = parse_size(text, "memory")
+    if size < _MINIMAL_MEMORY:
+        raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
+    return -(-size // _MEBIBYTE) * _MEBIBYTE
 
 
 def human_size(size: int) -> str:

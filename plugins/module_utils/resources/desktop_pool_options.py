@@ -9,12 +9,11 @@ from typing import Any
 
 from ..catalog.naming import Version, check_name
 from ..errors import BadInput
-from ..hypervisor.virt_install import MEBIBYTE, NetworkHardware
-from ..sizes import parse_size
+from ..hypervisor.virt_install import NetworkHardware
+from ..sizes import parse_memory
 from .desktop_pool_names import desktop_name
 
 MOST_DESKTOPS = 10_000
-MINIMAL_MEMORY = 16 * MEBIBYTE
 
 _NETWORK = {
     "network": {"type": "str"},
@@ -97,7 +96,7 @@ class Desired:
             clone=params["clone"],
             persistent=params["persistent"],
             vcpus=params["vcpus"],
-            memory=_memory(params["memory"]),
+            memory=parse_memory(params["memory"]),
             networks=_networks(params["networks"]),
             virt_type=params["virt_type"],
             autostart=params["autostart"],
@@ -119,16 +118,6 @@ def _names(pattern: str, pool: str, count: int) -> tuple[tuple[int, str], ...]:
         raise BadInput(f"count: {count} is not a number of desktops; give 0 to {MOST_DESKTOPS}")
     desktop_name(pattern, pool, 1)  # a wrong pattern is told of an empty pool too
     return tuple((index, desktop_name(pattern, pool, index)) for index in range(1, count + 1))
-
-
-def _memory(text: str | None) -> int | None:
-    """Whole mebibytes: what lies between, machines round up too."""
-    if text is None:
-        return None
-    size = parse_size(text, "memory")
-    if size < MINIMAL_MEMORY:
-        raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
-    return -(-size // MEBIBYTE) * MEBIBYTE
 
 
 def _networks(networks: list[dict[str, Any]] | None) -> tuple[NetworkHardware, ...] | None:

@@ -12,14 +12,13 @@ from typing import Any
 from ..catalog.naming import check_name
 from ..desktop_types import DESKTOP_TYPES
 from ..errors import BadInput
-from ..hypervisor.virt_install import MEBIBYTE, NetworkHardware
-from ..sizes import parse_size
+from ..hypervisor.virt_install import NetworkHardware
+from ..sizes import parse_memory, parse_size
 
 FORMATS = ("qcow2", "raw")
 BUSES = ("virtio", "scsi", "sata", "ide", "usb")
 FIRMWARE = ("bios", "uefi", "uefi-secure")
 STATES = ("present", "running", "stopped", "absent")
-MINIMAL_MEMORY = 16 * MEBIBYTE
 
 _DISK = {
     "size": {"type": "str"},
@@ -125,7 +124,7 @@ class Desired:
             os=_word(params["os"], "os", "a short id of libosinfo, as debian12 or win11"),
             description=params["description"],
             vcpus=params["vcpus"],
-            memory=_memory(params["memory"]),
+            memory=parse_memory(params["memory"]),
             disks=_disks(params["disks"]),
             networks=_networks(params["networks"]),
             firmware=params["firmware"],
@@ -140,16 +139,6 @@ class Desired:
             force=params["force"],
             remove_disks=params["remove_disks"],
         )
-
-
-def _memory(text: str | None) -> int | None:
-    """Whole mebibytes: what lies between, machines round up too."""
-    if text is None:
-        return None
-    size = parse_size(text, "memory")
-    if size < MINIMAL_MEMORY:
-        raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
-    return -(-size // MEBIBYTE) * MEBIBYTE
 
 
 def _disks(disks: list[dict[str, Any]] | None) -> tuple[DiskRequest, ...] | None:
