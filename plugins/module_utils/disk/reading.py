@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from ..errors import BadInput, Damaged, NotFound
-from .content import Content
+from .content import Content, Span
 
 _MAX_FILES = 500  # each is kept open; a process may have 1024
 _PIECE = 1024**2
-_SECTOR = 512
 
 
 class ContentReader:
@@ -44,6 +43,13 @@ class ContentReader:
             self.__exit__()
             raise
         return self
+
+    @classmethod
+    def of_open_file(cls, name: str, descriptor: int, length: int) -> ContentReader:
+        """Return a reader of an open file that has no name any more; leaving it closes the descriptor."""
+        reader = cls(Content(name, (Span("", 0, length),)))
+        reader._descriptors[""] = descriptor
+        return reader
 
     def __exit__(self, *_error: object) -> None:
         while self._descriptors:
