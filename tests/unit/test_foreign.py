@@ -15,7 +15,14 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import foreign
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.content import Content, Span
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, CheckModeWrite, Damaged, NotFound
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.reading import ContentReader
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
+    BadInput,
+    CheckModeWrite,
+    Damaged,
+    InUse,
+    NotFound,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 
 MIB = 1024**2
@@ -292,6 +299,30 @@ def test_link_in_a_content_is_not_followed(original, tmp_path):
 
     with pytest.raises(BadInput, match="symbolic link"):
         foreign.inspect(Content("disk", (Span(str(tmp_path / "link"), 0, SIZE),)), None)
+
+
+def test_disk_that_a_vm_writes_to_is_in_use(original, tmp_path):
+    path = shutil.copy(original, tmp_path / "disk")
+    vm = subprocess.Popen(["qemu-io", "-f", "raw", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert vm.stdout.read(7) == b"qemu-io"  # its prompt: the file is open now
+        with pytest.raises(InUse, match="a running VM may write to it"):
+            foreign.inspect(foreign.content_of_file(str(path)), None)
+    finally:
+        vm.communicate(b"quit\n")
+
+    assert foreign.inspect(foreign.content_of_file(str(path)), None).format == "raw"
+
+
+def test_no_vm_can_write_to_a_disk_while_it_is_read(original, tmp_path):
+    path = str(shutil.copy(original, tmp_path / "disk"))
+
+    with ContentReader(foreign.content_of_file(path)):
+        refused = subprocess.run(["qemu-io", "-f", "raw", path], input=b"", capture_output=True, check=False)
+        shared = subprocess.run(["qemu-img", "check", "-f", "qcow2", path], capture_output=True, check=False)
+
+    assert b'Failed to get "write" lock' in refused.stderr
+    assert b"lock" not in shared.stderr
 
 
 @pytest.mark.parametrize("options", ["compat=1.1", "packed,compression_type=zstd"])

@@ -15,6 +15,7 @@ from itertools import accumulate
 
 from ..errors import BadInput, Damaged, NotFound
 from .content import Content, Span
+from .image_lock import keep_writers_away
 
 _MAX_FILES = 500  # each is kept open; a process may have 1024
 _PIECE = 1024**2
@@ -23,7 +24,8 @@ _PIECE = 1024**2
 class ContentReader:
     """Random access to the bytes of a content as they lie there. A context manager; its threads may share it.
 
-    Only regular files are opened, and no symbolic link is followed. Entering it raises NotFound, BadInput and Damaged.
+    Only regular files are opened, and no symbolic link is followed. While it is open, no VM can
+    be started on them. Entering it raises NotFound, BadInput, InUse and Damaged.
     """
 
     def __init__(self, content: Content) -> None:
@@ -60,6 +62,7 @@ class ContentReader:
             if len(self._descriptors) == _MAX_FILES:
                 raise BadInput(f"{self.name} lies in more than {_MAX_FILES} files; put them together into one first")
             self._descriptors[path] = open_regular(path)
+            keep_writers_away(self._descriptors[path], path)
         return self._descriptors[path]
 
     def read(self, offset: int, length: int) -> bytes:
