@@ -21,6 +21,7 @@ FLOORS = (
     ("module_utils/hypervisor/", 2.1),
     ("module_utils/catalog/", 2.1),
     ("module_utils/disk/", 2),
+    ("module_utils/appliance/", 2),
     ("module_utils/", 1),
     ("modules/", 5),
     ("action/", 5),
@@ -37,6 +38,7 @@ DOORS = {
     },
     "libvirt": {"module_utils/hypervisor/connection.py"},
     "libvirt_qemu": {"module_utils/hypervisor/agent.py"},
+    "defusedxml": {"module_utils/appliance/descriptor_xml.py"},
     "ansible.module_utils.urls": {"module_utils/download.py"},
 }
 NO_XML_IN = ("modules/", "action/", "module_utils/catalog/", "module_utils/disk/")
