@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 POOL = "checked"
 PATH = "/srv/checked"
 
-# Everything that a module could have written: libvirt's definitions and states, and files with their times.
+# Everything that a module could have written: libvirt's definitions and states, and files with their times. How full
+# a pool's file system is, others change too.
 LOOK = f"""
 for name in $(virsh list --all --name); do virsh dumpxml --inactive $name; virsh domstate $name; done
-virsh pool-list --all --details
+virsh pool-list --all
+for pool in $(virsh pool-list --all --name); do
+    virsh pool-dumpxml $pool | grep -v -e '<capacity' -e '<allocation' -e '<available'
+done
 find {PATH} /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
     -printf '%p %s %m %T@\\n' 2>/dev/null | sort
 """
