@@ -53,6 +53,11 @@ sanity: setup-quick ## ansible-test sanity
 unit: setup-quick ## unit tests: no libvirt, no network
 	@pytest tests/unit
 
+.PHONY: corpus
+corpus: setup-quick ## compare appliance_info with a folder of descriptors: make corpus DIR=folder
+	@tools/link-working-tree
+	@python tests/corpus/run.py "$(DIR)"
+
 .PHONY: lab-up
 lab-up: setup ## start the test hosts (LAB=name for several side by side)
 	@tests/lab/lab up

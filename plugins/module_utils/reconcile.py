@@ -63,6 +63,13 @@ def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], di
     module.exit_json(changed=False, **result)
 
 
+def run_reading(module: AnsibleModule, collect: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Exit the module with what I(collect) reads from files; libvirt is not asked."""
+    with _failures_told(module, []):
+        result = collect(module.params)
+    module.exit_json(changed=False, **result)
+
+
 def run_facts(module: AnsibleModule, collect: Callable[[Host], dict[str, Any]]) -> None:
     """Exit the module with what I(collect) reads from the host, as facts. Outside of check mode it may keep a cache."""
     with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=True) as host:
