@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from stream_optimized import stream_optimized
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import foreign
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.content import Content, Span
@@ -35,6 +36,7 @@ VARIANTS = [
     ("vmdk", "subformat=monolithicSparse"),
     ("vmdk", "subformat=monolithicSparse,zeroed_grain=on"),
     ("vmdk", "subformat=streamOptimized"),
+    ("vmdk", "as VMware writes it"),
     ("vhd", "subformat=dynamic,force_size=on"),
     ("vhd", "subformat=fixed,force_size=on"),
     ("vhdx", "subformat=dynamic"),
@@ -67,6 +69,9 @@ def original(tmp_path_factory) -> Path:
 
 def make(original: Path, path: Path, disk_format: str, options: str) -> str:
     """Make a disk file of the format out of the original."""
+    if options == "as VMware writes it":
+        path.write_bytes(stream_optimized(original.read_bytes()))
+        return str(path)
     words = [word for word in options.split(",") if word != "packed"]
     command = ["qemu-img", "convert", "-f", "raw", "-O", QEMU_NAMES.get(disk_format, disk_format)]
     command += ["-c"] if "packed" in options else []
@@ -93,6 +98,14 @@ def test_copy_is_what_the_guest_saw(original, tmp_path, disk_format, options):
     assert target.stat().st_blocks * 512 <= disk.space + 64 * 1024
 
 
+def test_qemu_reads_the_same_of_what_vmware_writes(original, tmp_path):
+    path = make(original, tmp_path / "disk", "vmdk", "as VMware writes it")
+
+    subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, str(tmp_path / "qemu")], check=True)
+
+    assert (tmp_path / "qemu").read_bytes() == original.read_bytes()
+
+
 @pytest.mark.parametrize(("disk_format", "options"), VARIANTS, ids=IDS)
 def test_disk_in_the_middle_of_an_archive_is_copied_from_there(original, tmp_path, disk_format, options):
     path = Path(make(original, tmp_path / "disk", disk_format, options))
@@ -107,7 +120,7 @@ def test_disk_in_the_middle_of_an_archive_is_copied_from_there(original, tmp_pat
 
 
 @pytest.mark.parametrize("chunk", [1_000_001, 4 * MIB])
-@pytest.mark.parametrize(("disk_format", "options"), VARIANTS[:8], ids=IDS[:8])
+@pytest.mark.parametrize(("disk_format", "options"), VARIANTS[:9], ids=IDS[:9])
 def test_disk_in_chunks_is_one_disk(original, tmp_path, disk_format, options, chunk):
     data = Path(make(original, tmp_path / "disk", disk_format, options)).read_bytes()
     spans = []
@@ -133,7 +146,7 @@ def packed(path: str, capacity: int | None = SIZE, change=lambda data: data) -> 
     )
 
 
-@pytest.mark.parametrize(("disk_format", "options"), [*VARIANTS[:8], VARIANTS[13]], ids=[*IDS[:8], IDS[13]])
+@pytest.mark.parametrize(("disk_format", "options"), [*VARIANTS[:9], VARIANTS[14]], ids=[*IDS[:9], IDS[14]])
 def test_packed_disk_is_unpacked_on_the_way(original, tmp_path, disk_format, options):
     content = packed(make(original, tmp_path / "disk", disk_format, options))
 
@@ -167,7 +180,7 @@ def test_packed_raw_disk_whose_size_nobody_says_is_refused(original, tmp_path):
         foreign.inspect(packed(str(tmp_path / "disk"), None), None)
 
 
-@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[3], VARIANTS[9]])
+@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[3], VARIANTS[10]])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -186,7 +199,7 @@ def test_damage_of_packed_disk_leaves_nothing(original, tmp_path, disk_format, o
     assert os.listdir(tmp_path) == ["disk.gz"]
 
 
-@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[9]])
+@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[10]])
 def test_packed_bomb_stops_at_the_stated_size(tmp_path, disk_format, options):
     start = b"QFI\xfb" + bytes(65536) if disk_format == "qcow2" else b"x"
     data = gzip.compress(start + bytes(100 * MIB))
