@@ -17,6 +17,9 @@ from ..errors import Damaged
 _MAGIC = b"QFI\xfb"
 # magic, version, backing file offset, length of its name, cluster bits, virtual size
 _HEADER = struct.Struct(">4sIQIIQ")
+# Length and place of the level 1 table, place and length of the refcount table, number of internal snapshots.
+_TABLES = struct.Struct(">IQQII")
+_TABLES_AT = 36
 _INCOMPATIBLE_FEATURES = struct.Struct(">Q")
 _INCOMPATIBLE_FEATURES_AT = 72
 _EXTERNAL_DATA_FILE = 1 << 2
@@ -46,6 +49,20 @@ def read_header(path: str) -> Qcow2Header:
             backing_file = os.fsdecode(stream.read(length))
     features = _INCOMPATIBLE_FEATURES.unpack_from(start, _INCOMPATIBLE_FEATURES_AT)[0] if len(start) >= 80 else 0
     return Qcow2Header(virtual_size, backing_file, version >= 3 and bool(features & _EXTERNAL_DATA_FILE))
+
+
+def is_empty(path: str) -> bool:
+    """Whether nothing was ever written into the qcow2 file: what it shows is what its backing file shows.
+
+    Its level 1 table has no entry then. That of a disk in use may lag behind what the guest wrote.
+    """
+    with open(path, "rb") as stream:
+        start = stream.read(104)
+        if len(start) < 72 or not start.startswith(_MAGIC):
+            return False
+        entries, offset, _refcounts, _clusters, snapshots = _TABLES.unpack_from(start, _TABLES_AT)
+        stream.seek(offset)
+        return snapshots == 0 and not any(stream.read(entries * 8))
 
 
 def require_self_contained(path: str) -> None:

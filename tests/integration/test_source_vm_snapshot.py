@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Snapshots of source VMs on a real libvirt: patterns on the disks tell what is kept. One VM boots a real Debian."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+POOL, PATH = "snaptest", "/srv/snaptest"
+VM = "snaptest-a"
+DISKS = f"{PATH}/source-vms"
+BOOT_TIMEOUT = 400
+SMALL = {"name": VM, "pool": POOL, "memory": "64MiB", "virt_type": "qemu", "networks": [], "graphics": "none"}
+DISK = {"size": "64MiB", "bus": "virtio"}
+
+
+@pytest.fixture
+def host(hv1):
+    """A host with an image pool and nothing in it."""
+    sweep(hv1)
+    hv1.module("image_pool", name=POOL, path=PATH)
+    yield hv1
+    sweep(hv1)
+
+
+def sweep(host: Any) -> None:
+    for name in host.run("virsh list --all --name").split():
+        if name.startswith("snaptest-"):
+            host.run(
+                f"virsh destroy {name}; virsh managedsave-remove {name}; virsh snapshot-delete {name} native --metadata;"
+                f"virsh undefine {name} --nvram --tpm",
+                check=False,
+            )
+    host.run(f"virsh pool-destroy {POOL}; virsh pool-undefine {POOL}; rm -rf {PATH}", check=False)
+
+
+def make_vm(host: Any, **options: Any) -> dict[str, Any]:
+    return host.module("source_vm", **(SMALL | {"disks": [DISK]} | options))["source_vm"]
+
+
+def snapshot(host: Any, name: str, **options: Any) -> dict[str, Any]:
+    return host.module("source_vm_snapshot", source_vm=VM, name=name, **options)
+
+
+def tops(host: Any) -> list[str]:
+    """Files that the VM writes to by its definition."""
+    rows = host.run(f"virsh domblklist {VM} --inactive --details").splitlines()
+    return [row.split()[3] for row in rows if " disk " in row]
+
+
+def write(host: Any, pattern: int, at: str, disk: int = 0) -> None:
+    """Write 64 KiB of the pattern to the disk of the VM, which is off, as the guest would."""
+    top = tops(host)[disk]
+    host.run(f"qemu-io -f {'raw' if top.endswith('raw') else 'qcow2'} -c 'write -q -P {pattern} {at} 64k' {top}")
+
+
+def reads(host: Any, path: str, **patterns: int) -> bool:
+    """Whether the disk has the patterns at these places, as C(at_1M=3)."""
+    commands = " ".join(f"-c 'read -q -P {pattern} {at[3:]} 64k'" for at, pattern in patterns.items())
+    said = host.run(f"qemu-io -r -f {'raw' if path.endswith('raw') else 'qcow2'} {commands} {path} 2>&1")
+    return said == ""
+
+
+def listed(host: Any) -> list[tuple[str, str | None, bool]]:
+    found = host.module("source_vm_snapshot_info", source_vm=VM)["snapshots"]
+    return [(entry["name"], entry["parent"], entry["current"]) for entry in found]
+
+
+def files(host: Any) -> list[str]:
+    return host.run(f"ls -A {DISKS}").split()
+
+
+def state(host: Any) -> str:
+    """Everything that the modules could have written."""
+    return host.run(
+        f"virsh dumpxml {VM}; virsh dumpxml --inactive {VM}; find {PATH} -printf '%p %s %m %T@\\n' | sort;"
+        f"find /var/lib/libvirt/swtpm/$(virsh domuuid {VM}) -type f | xargs -r sha256sum"
+    )
+
+
+def test_snapshots_from_nothing_to_nothing(host):
+    make_vm(host, disks=[DISK, DISK | {"size": "8MiB", "format": "raw"}])
+    write(host, 1, "1M")
+    write(host, 1, "1M", disk=1)
+
+    before = state(host)
+    told = snapshot(host, "first", check=True, diff=True, description="one")
+    assert state(host) == before
+    made = snapshot(host, "first", diff=True, description="one")
+    assert made["actions"] == told["actions"] == [f"create snapshot first of source VM {VM}"]
+    assert made["diff_text"] == told["diff_text"]
+    entry = made["snapshot"]
+    assert (entry["description"], entry["vm_state"], entry["quiesced"]) == ("one", "stopped", False)
+    assert (entry["parent"], entry["current"], entry["nvram"], entry["tpm"]) == (None, True, False, False)
+    assert [(disk["target"], disk["path"], disk["format"]) for disk in entry["disks"]] == [
+        ("vda", f"{DISKS}/{VM}.disk0.qcow2", "qcow2"),
+        ("vdb", f"{DISKS}/{VM}.disk1.raw", "raw"),
+    ]
+    assert host.module("source_vm_snapshot_info", source_vm=VM, name="first")["snapshots"] == [entry]
+    for check in (False, True):
+        again = snapshot(host, "first", check=check, description="one")
+        assert (again["changed"], again["actions"], again["snapshot"]) == (False, [], entry)
+    described = snapshot(host, "first", description="the first")
+    assert described["actions"] == [f"describe snapshot first of source VM {VM}"]
+    assert described["snapshot"]["description"] == "the first"
+
+    write(host, 2, "1M")
+    write(host, 2, "1M", disk=1)
+    assert reads(host, f"{DISKS}/{VM}.disk1.raw", at_1M=1), "the layer of a snapshot is never written to"
+    before = state(host)
+    told = snapshot(host, "first", check=True, diff=True, state="reverted")
+    assert state(host) == before
+    reverted = snapshot(host, "first", diff=True, state="reverted")
+    assert reverted["actions"] == told["actions"]
+    assert reverted["diff_text"] == told["diff_text"]
+    assert all(reads(host, top, at_1M=1) for top in tops(host))
+    assert len(files(host)) == 5, "what the revert gave up is removed"
+    for check in (False, True):
+        assert snapshot(host, "first", check=check, state="reverted")["changed"] is False
+
+    write(host, 3, "2M", disk=1)
+    before = state(host)
+    told = host.module("source_vm_snapshot", check=True, diff=True, source_vm=VM, state="absent", all=True)
+    assert state(host) == before
+    gone = host.module("source_vm_snapshot", diff=True, source_vm=VM, state="absent", all=True)
+    assert gone["actions"] == told["actions"]
+    assert gone["diff_text"] == told["diff_text"]
+    assert gone["snapshot"] is None
+    assert tops(host) == [f"{DISKS}/{VM}.disk0.qcow2", f"{DISKS}/{VM}.disk1.raw"]
+    assert reads(host, tops(host)[1], at_1M=1, at_2M=3)
+    assert sorted(files(host)) == [f"{VM}.disk0.qcow2", f"{VM}.disk1.raw"]
+    for check in (False, True):
+        again = host.module("source_vm_snapshot", check=check, source_vm=VM, state="absent", all=True)
+        assert (again["changed"], again["actions"]) == (False, [])
+        assert snapshot(host, "first", check=check, state="absent")["changed"] is False
+
+
+def test_chain_is_reverted_to_the_middle_and_loses_its_middle(host):
+    """first - second - third, then from second on: fourth. Each has its own pattern at its own place."""
+    make_vm(host, disks=[DISK | {"format": "raw"}])
+    for number, name in enumerate(("first", "second", "third"), 1):
+        write(host, number, f"{number}M")
+        write(host, number, "10M")
+        snapshot(host, name)
+    assert listed(host) == [("first", None, False), ("second", "first", False), ("third", "second", True)]
+
+    write(host, 9, "10M")
+    reverted = snapshot(host, "second", state="reverted")
+    assert reverted["snapshot"]["current"] is True
+    assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=0, at_10M=2)
+    write(host, 4, "4M")
+    snapshot(host, "fourth")
+    assert listed(host) == [
+        ("first", None, False), ("second", "first", False), ("third", "second", False), ("fourth", "second", True),
+    ]  # fmt: skip
+
+    shared = snapshot(host, "second", state="absent")
+    assert shared["actions"] == [f"delete snapshot second of source VM {VM}"], "two snapshots stand on its layer"
+    assert [row[:2] for row in listed(host)] == [("first", None), ("third", "first"), ("fourth", "first")]
+    middle = snapshot(host, "first", state="absent")
+    assert len(middle["actions"]) == 2
+    assert f"into {VM}.disk0.raw" in middle["actions"][1]
+    assert listed(host) == [("third", None, False), ("fourth", None, True)]
+    for name, expected in (
+        ("third", {"at_1M": 1, "at_2M": 2, "at_3M": 3, "at_4M": 0, "at_10M": 3}),
+        ("fourth", {"at_1M": 1, "at_2M": 2, "at_3M": 0, "at_4M": 4, "at_10M": 2}),
+        ("third", {"at_1M": 1, "at_2M": 2, "at_3M": 3, "at_4M": 0, "at_10M": 3}),
+    ):
+        snapshot(host, name, state="reverted")
+        assert reads(host, tops(host)[0], **expected)
+
+    last = snapshot(host, "fourth", state="absent")
+    assert last["actions"][0] == f"delete snapshot fourth of source VM {VM}"
+    assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=3, at_4M=0, at_10M=3)
+    host.module("source_vm_snapshot", source_vm=VM, state="absent", all=True)
+    assert files(host) == [f"{VM}.disk0.raw"]
+    assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=3, at_4M=0, at_10M=3)
+    json.dumps(listed(host))
