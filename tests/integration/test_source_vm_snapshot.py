@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -178,4 +177,46 @@ def test_chain_is_reverted_to_the_middle_and_loses_its_middle(host):
     host.module("source_vm_snapshot", source_vm=VM, state="absent", all=True)
     assert files(host) == [f"{VM}.disk0.raw"]
     assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=3, at_4M=0, at_10M=3)
-    json.dumps(listed(host))
+
+
+def guest_writes(host: Any, pattern: int, at: str) -> None:
+    """Write 64 KiB through the QEMU that runs the VM, as its guest would."""
+    device = "/machine/peripheral/virtio-disk0/virtio-backend"
+    command = f'qemu-io -d {device} "write -P {pattern} {at} 64k"'
+    said = host.run(f"virsh qemu-monitor-command {VM} --hmp '{command}'")
+    assert "Error" not in said
+
+
+def test_snapshots_of_a_running_vm(host):
+    """Nothing boots in it: what QEMU itself writes is what a guest would."""
+    make_vm(host, state="running")
+    guest_writes(host, 1, "1M")
+    made = snapshot(host, "first")
+    assert made["actions"] == [
+        f"create snapshot first of source VM {VM} (while it runs, without its guest agent: as after a power cut)"
+    ]
+    assert (made["snapshot"]["vm_state"], made["snapshot"]["quiesced"]) == ("running", False)
+    guest_writes(host, 2, "2M")
+    snapshot(host, "second")
+    guest_writes(host, 3, "3M")
+    assert reads(host, f"{DISKS}/{VM}.disk0.qcow2", at_1M=1, at_2M=0)
+
+    deleted = snapshot(host, "first", state="absent")
+    assert len(deleted["actions"]) == 2
+    assert listed(host) == [("second", None, True)]
+    refused = host.failure("source_vm_snapshot", source_vm=VM, name="second", state="reverted")
+    assert refused["error_code"] == "wrong_state"
+    assert "say force: true to pull the plug" in refused["msg"]
+    snapshot(host, "third")
+    host.module("source_vm_snapshot", source_vm=VM, state="absent", all=True)
+    assert host.run(f"virsh domstate {VM}").strip() == "running"
+    assert tops(host) == [f"{DISKS}/{VM}.disk0.qcow2"]
+    assert files(host) == [f"{VM}.disk0.qcow2"]
+
+    snapshot(host, "last")
+    guest_writes(host, 4, "4M")
+    reverted = snapshot(host, "last", state="reverted", force=True)
+    assert reverted["actions"][0] == f"pull the plug of source VM {VM}"
+    assert host.run(f"virsh domstate {VM}").strip() == "shut off"
+    assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=3, at_4M=0)
+    host.run(f"virsh start {VM}")
