@@ -29,8 +29,8 @@ def sweep(host: Any) -> None:
     for name in host.run("virsh list --all --name").split():
         if name.startswith("snaptest-"):
             host.run(
-                f"virsh destroy {name}; virsh managedsave-remove {name}; virsh snapshot-delete {name} native --metadata;"
-                f"virsh undefine {name} --nvram --tpm",
+                f"virsh destroy {name}; virsh managedsave-remove {name}; virsh undefine {name} --nvram --tpm "
+                "--snapshots-metadata",
                 check=False,
             )
     host.run(f"virsh pool-destroy {POOL}; virsh pool-undefine {POOL}; rm -rf {PATH}", check=False)
@@ -220,3 +220,136 @@ def test_snapshots_of_a_running_vm(host):
     assert host.run(f"virsh domstate {VM}").strip() == "shut off"
     assert reads(host, tops(host)[0], at_1M=1, at_2M=2, at_3M=3, at_4M=0)
     host.run(f"virsh start {VM}")
+
+
+def test_uefi_variables_and_tpm_come_back_with_the_disks(host):
+    make_vm(host, firmware="uefi", tpm=True, state="running")
+    host.module("source_vm", name=VM, state="stopped", timeout=0, force=True)
+    tpm = f"/var/lib/libvirt/swtpm/$(virsh domuuid {VM} | head -1)/tpm2/tpm2-00.permall"
+    memories = f"sha256sum < {DISKS}/{VM}.nvram; sha256sum < {tpm}; stat -c '%U %a' {tpm}"
+    then = host.run(memories)
+    made = snapshot(host, "clean")
+    assert (made["snapshot"]["nvram"], made["snapshot"]["tpm"]) == (True, True)
+
+    forget = "printf changed | dd of={} bs=1 seek=100 conv=notrunc status=none"
+    host.run(f"{forget.format(f'{DISKS}/{VM}.nvram')}; {forget.format(tpm)}")
+    snapshot(host, "changed")
+    assert host.run(memories) != then
+    assert snapshot(host, "changed", state="reverted")["changed"] is False
+    host.run(forget.format(tpm).replace("changed", "another"))
+    assert snapshot(host, "changed", state="reverted")["changed"] is True, "the TPM alone differs"
+    snapshot(host, "clean", state="reverted")
+    assert host.run(memories) == then
+    host.module("source_vm", name=VM, state="running")
+    while_it_runs = snapshot(host, "running")
+    assert (while_it_runs["snapshot"]["nvram"], while_it_runs["snapshot"]["tpm"]) == (True, True)
+    host.module("source_vm", name=VM, state="absent", force=True, remove_disks=True)
+    assert files(host) == []
+
+
+def test_snapshot_is_published_while_the_vm_goes_on(host):
+    make_vm(host, os="debian12")
+    write(host, 1, "1M")
+    snapshot(host, "one")
+    write(host, 2, "1M")
+    image = {"pool": POOL, "name": "office", "generalize": False, "source_vm": VM}
+    host.run(f"virsh start {VM}")
+    before = state(host)
+    wanted = image | {"version": "1.0", "snapshot": "one"}
+    told = host.module("desktop_image", check=True, **wanted)
+    made = host.module("desktop_image", **wanted)
+    assert made["actions"] == told["actions"] == [f"publish image office 1.0 (clone of {VM}, snapshot one)"]
+    assert host.run(f"virsh dumpxml {VM}") in before
+    disk = made["desktop_image"]["disks"][0]["path"]
+    assert reads(host, disk, at_1M=1)
+    assert made["desktop_image"]["provenance"]["snapshot"] == "one"
+    assert host.module("desktop_image", **wanted)["changed"] is False
+    refused = host.failure("desktop_image", **image, version="1.1")
+    assert "or publish one of its snapshots" in refused["msg"]
+    host.run(f"virsh destroy {VM}")
+
+    snapshot(host, "one", state="absent")
+    assert host.module("desktop_image", **wanted)["changed"] is False, "what was published needs no snapshot"
+    snapshot(host, "one")
+    refused = host.failure("desktop_image", **wanted)
+    assert (refused["error_code"], "made since then" in refused["msg"]) == ("conflict", True)
+    refused = host.failure("desktop_image", **image, version="2.0", method="convert")
+    assert "has 1 snapshots (one), which a conversion would lose" in refused["msg"]
+
+    wanted = image | {"version": "2.0", "snapshot_after_publish": "published-2.0"}
+    told = host.module("desktop_image", check=True, **wanted)
+    made = host.module("desktop_image", **wanted)
+    assert made["actions"] == told["actions"]
+    assert made["actions"][1] == f"create snapshot published-2.0 of source VM {VM}"
+    assert reads(host, made["desktop_image"]["disks"][0]["path"], at_1M=2)
+    assert host.module("desktop_image", **wanted)["changed"] is False
+    refused = host.failure("desktop_image", **image, version="3.0", snapshot_after_publish="published-2.0")
+    assert refused["error_code"] == "conflict"
+    write(host, 3, "1M")
+    assert "was written to since" in host.failure("desktop_image", **wanted)["msg"]
+    assert [row[:2] for row in listed(host)] == [("one", None), ("published-2.0", "one")]
+
+
+def test_source_vm_knows_its_snapshots(host):
+    adopted = f"{PATH}/mine.raw"
+    host.run(f"truncate -s 64M {adopted}")
+    asked = {"disks": [DISK, DISK | {"path": adopted, "format": "raw", "size": None}]}
+    asked["disks"][1].pop("size")
+    vm = make_vm(host, **asked)
+    snapshot(host, "one")
+    again = host.module("source_vm", **SMALL, **asked)
+    assert (again["changed"], again["source_vm"]["snapshots"]) == (False, ["one"])
+    assert [disk["path"] for disk in again["source_vm"]["disks"]] == tops(host)
+    assert [disk["virtual_size"] for disk in again["source_vm"]["disks"]] == [
+        disk["virtual_size"] for disk in vm["disks"]
+    ]
+
+    refused = host.failure("source_vm", name=VM, state="absent")
+    assert (refused["error_code"], "has 1 snapshots (one)" in refused["msg"]) == ("wrong_state", True)
+    refused = host.failure("source_vm", name=VM, state="absent", remove_disks=True)
+    assert f"disk {adopted} is not removed with it" in refused["msg"]
+    host.module("source_vm_snapshot", source_vm=VM, state="absent", all=True)
+    host.module("source_vm", name=VM, state="absent", remove_disks=True)
+    assert files(host) == []
+    host.run(f"test -e {adopted}")
+
+
+def test_what_cannot_be_is_refused(host):
+    refused = host.failure("source_vm_snapshot", source_vm=VM, name="a")
+    assert (refused["error_code"], "there is no source VM" in refused["msg"]) == ("not_found", True)
+    assert snapshot(host, "a", state="absent")["changed"] is False
+    make_vm(host, disks=[DISK, DISK])
+    snapshot(host, "a")
+    refused = host.failure("source_vm_snapshot", source_vm=VM, name="b", state="reverted")
+    assert (refused["error_code"], "its snapshots: a" in refused["msg"]) == ("not_found", True)
+
+    host.run(f"virsh detach-disk {VM} vdb --config")
+    refused = host.failure("source_vm_snapshot", source_vm=VM, name="a", state="reverted")
+    assert (refused["error_code"], "disk vdb was taken away" in refused["msg"]) == ("conflict", True)
+    layer = next(file for file in files(host) if file.startswith(f"{VM}.disk1.") and file != f"{VM}.disk1.qcow2")
+    write(host, 1, "1M")
+    host.run(f"qemu-io -f qcow2 -c 'write -q -P 5 1M 64k' {DISKS}/{layer}")
+    snapshot(host, "b")
+    assert layer in files(host), "what was written to a disk that was detached is kept"
+
+    host.run(f"virsh snapshot-create-as {VM} native")
+    for options in ({"name": "c"}, {"name": "a", "state": "reverted"}, {"name": "a", "state": "absent"}):
+        refused = host.failure("source_vm_snapshot", source_vm=VM, **options)
+        assert (refused["error_code"], "that libvirt keeps itself: native" in refused["msg"]) == ("conflict", True)
+
+
+def test_guest_goes_back_to_the_snapshot_that_was_made_while_it_ran(host, guest_disk):
+    running = {"state": "running", "wait_for_agent": True, "timeout": BOOT_TIMEOUT}
+    make_vm(host, memory="1GiB", os="debian12", disks=[{"copy_from": guest_disk, "format": "raw"}], **running)
+
+    def guest(script: str) -> str:
+        return host.module("guest_exec", source_vm=VM, cmd=script)["stdout"].strip()
+
+    guest("echo kept > /root/before; sync")
+    made = snapshot(host, "clean")
+    assert (made["snapshot"]["vm_state"], made["snapshot"]["quiesced"]) == ("running", True)
+    assert "its file systems frozen by the guest agent" in made["actions"][0]
+    assert guest("echo lost > /root/after; sync; cat /root/before") == "kept", "the guest runs on, thawed"
+    snapshot(host, "clean", state="reverted", force=True)
+    host.module("source_vm", name=VM, **running)
+    assert guest("cat /root/before; ls /root/after 2>/dev/null || echo gone") == "kept\ngone"

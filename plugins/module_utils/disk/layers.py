@@ -117,7 +117,7 @@ class LayerTree:
 
         One with data on a disk that the VM no longer has is kept: it may be all there is of a disk that was detached.
         """
-        roots = {self.root(top) for top in self.tops}
+        roots = self._roots()
         for path, layer in self.layers.items():
             unused = layer.is_overlay and path not in self.tops | self.named and not self.children(path)
             if unused and (layer.is_empty or self.root(path) in roots):
@@ -126,16 +126,21 @@ class LayerTree:
     def _merges(self) -> Iterator[Merge]:
         """Yield what can go into the layer under it, since no snapshot is that layer and no other overlay sees it.
 
-        An empty overlay changes nothing under it, and may go while others stand there.
+        An empty overlay changes nothing under it, and may go while others stand there. The layers of a disk that the
+        VM no longer has stay where they are.
         """
+        roots = self._roots()
         for path in self.layers:
-            if path in self.named or path in self.tops:
+            if path in self.named or path in self.tops or self.root(path) not in roots:
                 continue
             children = self.children(path)
             if len(children) == 1:
                 yield self._merge(children[0])
             else:
                 yield from (self._merge(child) for child in children if child.is_empty and child.path not in self.tops)
+
+    def _roots(self) -> set[str]:
+        return {self.root(top) for top in self.tops}
 
     def _merge(self, child: Layer) -> Merge:
         return Merge(child.path, child.parent or "", 0 if child.is_empty else child.allocated)

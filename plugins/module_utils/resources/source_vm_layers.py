@@ -45,7 +45,10 @@ def written_layer(path: str, disk_format: str | None, source_vm: str) -> DiskFil
 
 
 def read_tree(directory: str, domain: Domain, snapshots: Iterable[Snapshot]) -> LayerTree:
-    """Return the layers of the VM: those that it and its snapshots stand on, and what else bears the name of one."""
+    """Return the layers of the VM: those that it and its snapshots stand on, and what else bears the name of one.
+
+    Only regular files are layers.
+    """
     tops = [DiskFile(os.path.realpath(disk.path), disk.format) for disk in disks_of(domain) if disk.path]
     named = [DiskFile(disk.file, disk.format) for snapshot in snapshots for disk in snapshot.disks]
     others = [
@@ -58,7 +61,7 @@ def read_tree(directory: str, domain: Domain, snapshots: Iterable[Snapshot]) -> 
     for seed in [*tops, *named, *others]:
         chain = own_layers(seed.path, seed.format, domain.name)
         for file, below in zip(chain, [*chain[1:], None]):
-            if file.path not in layers and os.path.exists(file.path):
+            if file.path not in layers and os.path.isfile(file.path):
                 layers[file.path] = _layer(file, below, domain.name, file.path in in_use)
     return LayerTree(layers, frozenset(file.path for file in tops), frozenset(file.path for file in named))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..catalog.naming import SOURCE_VMS
@@ -30,8 +30,9 @@ FORMATS = ("raw", "qcow2")
 class Layered:
     """A source VM in the eyes of its snapshots.
 
-    I(directory) holds the files of snapshots; I(foreign) are those that libvirt keeps itself, I(strangers) those of an
-    earlier VM of the name; I(users) other domains that stand on a layer; I(leftovers) what a killed run left.
+    I(disks) are those it runs on, or will, with their paths resolved. I(directory) holds the files of snapshots;
+    I(foreign) are those that libvirt keeps itself, I(strangers) those of an earlier VM of the name. I(users) are other
+    domains that stand on a layer; I(leftovers) is what a killed run left.
     """
 
     domain: Domain
@@ -56,7 +57,7 @@ class Layered:
     def top(self, target: str) -> DiskFile:
         """Return the file of the disk that the VM writes to."""
         disk = next(disk for disk in self.disks if disk.target == target)
-        return DiskFile(os.path.realpath(disk.path or ""), disk.format)
+        return DiskFile(disk.path or "", disk.format)
 
     def snapshot(self, name: str | None) -> Snapshot | None:
         return next((snapshot for snapshot in self.snapshots if snapshot.name == name), None)
@@ -111,7 +112,7 @@ def read_layered(host: Host, name: str) -> Layered | None:
     return Layered(
         domain=domain,
         directory=directory,
-        disks=disks_of(domain),
+        disks=tuple(_resolved(disk) for disk in disks_of(domain)),
         snapshots=snapshots,
         tree=tree,
         memories=Memories(memories.read_nvram(domain), memories.read_tpm(domain)),
@@ -182,16 +183,17 @@ def require_workable(vm: Layered) -> None:
     if not vm.disks:
         raise Conflict(f"{subject} has no disk, so there is nothing of which a snapshot could be made")
     for disk in vm.disks:
-        if disk.path is None or disk.format not in FORMATS or os.path.realpath(disk.path) not in vm.tree.layers:
+        if disk.path is None or disk.format not in FORMATS or disk.path not in vm.tree.layers:
             raise Conflict(
                 f"disk {disk.target} of {subject} ({disk.path or 'no file'}, format {disk.format}) is not a raw or "
                 "qcow2 file that is there; snapshots are made of such disks only"
             )
-        if not os.path.isfile(disk.path):
-            raise Conflict(f"disk {disk.path} of {subject} is no regular file; snapshots are made of files only")
-    if vm.domain.running:
-        defined = {disk.target: disk.path for disk in vm.domain.disks if disk.device == "disk"}
-        if defined != {disk.target: disk.path for disk in vm.disks}:
+    if vm.domain.live_disks:
+        defined, running = (
+            {disk.target: disk.path for disk in disks if disk.device == "disk"}
+            for disks in (vm.domain.disks, vm.domain.live_disks)
+        )
+        if defined != running:
             raise WrongState(f"{subject} runs with other disks than its definition names; shut it down, then run again")
 
 
@@ -206,7 +208,12 @@ def require_unshared(vm: Layered) -> None:
 
 def require_revertible(vm: Layered, snapshot: Snapshot) -> None:
     """Raise Conflict or Damaged when the VM as it is cannot take the snapshot's disks, variables and TPM state."""
-    require_same_hardware(vm, snapshot, "reverted to it")
+    changes = hardware_changes(vm, snapshot)
+    if changes:
+        raise Conflict(
+            f"source VM {vm.name} is not reverted: since snapshot {snapshot.name}, {', '.join(changes)}. A snapshot "
+            "holds disks, not hardware: bring that back first, or delete the snapshot"
+        )
     lost = [disk.file for disk in snapshot.disks if disk.file not in vm.tree.layers]
     if lost:
         raise Damaged(
@@ -221,8 +228,8 @@ def require_revertible(vm: Layered, snapshot: Snapshot) -> None:
             )
 
 
-def require_same_hardware(vm: Layered, snapshot: Snapshot, purpose: str) -> None:
-    """Raise Conflict, naming what differs, when disks, firmware or TPM came or went since the snapshot."""
+def hardware_changes(vm: Layered, snapshot: Snapshot) -> list[str]:
+    """Return what came or went since the snapshot, as C(disk vdb was added)."""
     now, then = {disk.target for disk in vm.disks}, {disk.target for disk in snapshot.disks}
     words = [f"disk {target} was added" for target in sorted(now - then)]
     words += [f"disk {target} was taken away" for target in sorted(then - now)]
@@ -230,8 +237,8 @@ def require_same_hardware(vm: Layered, snapshot: Snapshot, purpose: str) -> None
         words.append(f"its firmware was {snapshot.firmware} and is {vm.firmware}")
     if vm.tpm != snapshot.tpm:
         words.append(f"a TPM was {'added' if vm.tpm else 'taken away'}")
-    if words:
-        raise Conflict(
-            f"source VM {vm.name} is not {purpose}: since snapshot {snapshot.name}, {', '.join(words)}. A snapshot "
-            "holds disks, not hardware: bring that back first, or delete the snapshot"
-        )
+    return words
+
+
+def _resolved(disk: DomainDisk) -> DomainDisk:
+    return replace(disk, path=os.path.realpath(disk.path)) if disk.path else disk
