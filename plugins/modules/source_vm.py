@@ -27,7 +27,7 @@ options:
       - V(running) starts it, or resumes it when it is paused.
       - V(stopped) has it shut down, by its guest agent, then by its power button.
       - V(absent) removes it with its UEFI variables and TPM state. Refused while it runs, unless O(force=true).
-        Its disks stay, unless O(remove_disks=true).
+        Its disks stay, unless O(remove_disks=true). A VM with snapshots is refused without that.
     type: str
     choices: [present, running, stopped, absent]
     default: present
@@ -173,7 +173,8 @@ options:
   remove_disks:
     description:
       - With O(state=absent), remove the disks too that this module made for the VM, that is C(NAME.diskN.FORMAT) in the
-        directory C(source-vms) of the pool. Adopted files elsewhere stay. Refused while another domain uses one.
+        directory C(source-vms) of the pool, and its snapshots. Adopted files elsewhere stay. Refused while another
+        domain uses one, and while snapshots stand on an adopted file.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -183,6 +184,7 @@ requirements:
   - virt-install, libosinfo with osinfo-db and its Python binding, qemu-img (for a new VM)
 seealso:
   - module: goldsmith.images.source_vm_info
+  - module: goldsmith.images.source_vm_snapshot
   - module: goldsmith.images.guest_exec
   - module: goldsmith.images.tool_image
 author: goldsmith.images contributors (@goldsmith-images)
@@ -294,7 +296,10 @@ source_vm:
       returned: always
       contains:
         target: {description: Name of the device., type: str, returned: always, sample: vda}
-        path: {description: File on the host., type: str, returned: always}
+        path:
+          description: File on the host that the VM writes to. With snapshots it is a qcow2 overlay on the disk.
+          type: str
+          returned: always
         format: {description: "Format: qcow2 or raw.", type: str, returned: always}
         bus: {description: Bus on which the guest sees it., type: str, returned: always}
         virtual_size:
@@ -325,6 +330,7 @@ source_vm:
       type: list
       elements: str
       returned: always
+    snapshots: {description: "Names of its snapshots, the oldest first.", type: list, elements: str, returned: always}
     tool_images: {description: Names of the tool images that are mounted., type: list, elements: str, returned: always}
 """
 

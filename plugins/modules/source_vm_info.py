@@ -76,7 +76,10 @@ source_vms:
       returned: always
       contains:
         target: {description: Name of the device., type: str, returned: always, sample: vda}
-        path: {description: File on the host., type: str, returned: always}
+        path:
+          description: File on the host that the VM writes to. With snapshots it is a qcow2 overlay on the disk.
+          type: str
+          returned: always
         format: {description: "Format: qcow2 or raw.", type: str, returned: always}
         bus: {description: Bus on which the guest sees it., type: str, returned: always}
         virtual_size:
@@ -107,6 +110,7 @@ source_vms:
       type: list
       elements: str
       returned: always
+    snapshots: {description: "Names of its snapshots, the oldest first.", type: list, elements: str, returned: always}
     tool_images: {description: Names of the tool images that are mounted., type: list, elements: str, returned: always}
 """
 

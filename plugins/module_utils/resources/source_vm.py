@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -200,6 +201,8 @@ class SourceVm:
 
     def _plan_absent(self, desired: Desired, current: Current) -> Iterator[Change]:
         name, vm = desired.name, current.vm
+        if vm is not None:
+            _require_no_layers_left(desired, vm, current.removable)
         if current.users:
             raise InUse(
                 f"disks of source VM {name} are not removed: {', '.join(current.users)} uses them; remove the users "
@@ -231,3 +234,17 @@ class SourceVm:
 
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return None if current.vm is None else source_vm_result(current.vm)
+
+
+def _require_no_layers_left(desired: Desired, vm: SourceVmState, removable: tuple[str, ...]) -> None:
+    """Raise WrongState when a disk that stays would lose what snapshots put on it."""
+    name = desired.name
+    layered = [disk.asked_path for disk in vm.disks if disk.origin is not None]
+    kept = [path for path in layered if path and os.path.realpath(path) not in map(os.path.realpath, removable)]
+    if kept or (vm.snapshots and not desired.remove_disks):
+        raise WrongState(
+            f"source VM {name} has {len(vm.snapshots)} snapshots ({', '.join(vm.snapshots) or 'unfinished ones'}), and "
+            f"disk {', '.join(kept)} is not removed with it. Delete them first, with "
+            "goldsmith.images.source_vm_snapshot state: absent and all: true, which leaves each disk one file"
+            + ("" if desired.remove_disks else "; or say remove_disks: true, which removes all that was made for it")
+        )

@@ -189,9 +189,9 @@ def _require_same_disks(name: str, wanted: Sequence[DiskRequest], found: Sequenc
     for index, (request, disk) in enumerate(zip(wanted, found)):
         size = disk.virtual_size
         compared = (
-            ("path", request.path and os.path.realpath(request.path), disk.path and os.path.realpath(disk.path)),
+            ("path", request.path and os.path.realpath(request.path), disk.path and os.path.realpath(disk.asked_path)),
             ("size", request.size and human_size(request.size), size and human_size(size)),
-            ("format", request.format, disk.format),
+            ("format", request.format, disk.asked_format),
             ("bus", request.bus, disk.bus),
         )
         for key, asked, there in compared:

@@ -11,18 +11,24 @@ from typing import Any
 
 from ..catalog.naming import PARTIAL, SOURCE_VMS
 from ..disk import qemu_img
+from ..disk.chain import DiskFile
 from ..errors import Damaged
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, DomainDisk, list_domains
 from ..hypervisor.hardware import Hardware, read_hardware
 from ..hypervisor.live import Live, read_live
+from .source_vm_layers import own_layers
+from .source_vm_snapshot_state import read_snapshots
 
 _TOOL_IMAGE = re.compile(r"tool-(.+)\.iso")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of a source VM; sizes in bytes, None when its file cannot be read."""
+    """A disk of a source VM; sizes in bytes, None when its file cannot be read.
+
+    I(origin) is the disk under the layers of snapshots, where there are any: it is what was asked for.
+    """
 
     target: str
     path: str | None
@@ -30,6 +36,15 @@ class Disk:
     bus: str | None
     virtual_size: int | None
     allocated: int | None
+    origin: DiskFile | None = None
+
+    @property
+    def asked_path(self) -> str | None:
+        return self.origin.path if self.origin else self.path
+
+    @property
+    def asked_format(self) -> str | None:
+        return self.origin.format if self.origin else self.format
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class SourceVmState:
     drives: tuple[Drive, ...]
     # Finished disks that a killed run left in .partial: (where each lies, where it belongs).
     unplaced: tuple[tuple[str, str], ...] = ()
+    snapshots: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict[str, str]:
@@ -86,13 +102,14 @@ def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
         domain=domain,
         hardware=read_hardware(domain.xml),
         live=live,
-        disks=tuple(_disk(disk) for disk in domain.disks if disk.device == "disk"),
+        disks=tuple(_disk(disk, domain.name) for disk in domain.disks if disk.device == "disk"),
         drives=tuple(
             Drive(disk.target, disk.path, live.media.get(disk.target) if live else disk.path)
             for disk in domain.disks
             if disk.device == "cdrom"
         ),
         unplaced=tuple(_unplaced(domain)),
+        snapshots=tuple(snapshot.name for snapshot in read_snapshots(host, domain)),
     )
 
 
@@ -140,6 +157,7 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
             for card in hardware.networks
         ],
         "build": vm.facts.get("build", "").split(),
+        "snapshots": list(vm.snapshots),
         "tool_images": [name for name in (tool_image_of(drive.seen) for drive in vm.drives) if name],
     }
 
@@ -155,7 +173,7 @@ def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     return {"source_vms": [source_vm_result(vm) for vm in found]}
 
 
-def _disk(disk: DomainDisk) -> Disk:
+def _disk(disk: DomainDisk, source_vm: str) -> Disk:
     virtual_size = allocated = None
     if disk.path:
         file = _finished_in_partial(disk.path) or disk.path
@@ -164,7 +182,9 @@ def _disk(disk: DomainDisk) -> Disk:
             allocated = qemu_img.allocated_size(file)
         except (OSError, Damaged):
             pass
-    return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated)
+    layers = own_layers(disk.path, disk.format, source_vm) if disk.path else []
+    origin = layers[-1] if len(layers) > 1 else None
+    return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated, origin)
 
 
 def _unplaced(domain: Domain) -> list[tuple[str, str]]:
