@@ -1,20 +1,18 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Backing chains, read from the qcow2 headers themselves.
+"""Backing chains, read from the qcow2 headers themselves (qcow2.py).
 
-Format: QEMU docs/interop/qcow2.rst, "Header" and "Header extensions". Reading a few bytes a file is what makes
-it possible to know every base that a thousand desktops stand on without a thousand child processes.
+Reading a few bytes a file is what makes it possible to know every base that a thousand desktops stand on without a
+thousand child processes.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import struct
 
-_MAGIC = b"QFI\xfb"
-_HEADER = struct.Struct(">4sIQI")  # magic, version, backing file offset, backing file name's length
-_EXTENSION_BACKING_FORMAT = 0xE2792ACA
+from ..errors import Damaged
+from .qcow2 import read_header
 
 
 def backing_chain(path: str, disk_format: str | None) -> list[str]:
@@ -39,30 +37,10 @@ def backing_chain(path: str, disk_format: str | None) -> list[str]:
 def _read_backing(path: str) -> tuple[str | None, str | None]:
     """Return the name of the backing file and its format as the qcow2 header at I(path) says them."""
     try:
-        with open(path, "rb") as stream:
-            start = stream.read(4096)
-            if len(start) < 104 or not start.startswith(_MAGIC):
-                return None, None
-            _magic, version, offset, length = _HEADER.unpack_from(start)
-            if not offset or length > 1023:
-                return None, None
-            stream.seek(offset)
-            name = os.fsdecode(stream.read(length))
-    except OSError:
+        header = read_header(path)
+    except (OSError, Damaged):
         return None, None
-    header_length = struct.unpack_from(">I", start, 100)[0] if version >= 3 else 72
-    return _file_name(name), _backing_format(start, header_length) or "qcow2"
-
-
-def _backing_format(start: bytes, offset: int) -> str | None:
-    while offset + 8 <= len(start):
-        kind, length = struct.unpack_from(">II", start, offset)
-        if kind == _EXTENSION_BACKING_FORMAT:
-            return start[offset + 8 : offset + 8 + length].decode("ascii", "replace")
-        if kind == 0:
-            return None
-        offset += 8 + (length + 7) // 8 * 8
-    return None
+    return _file_name(header.backing_file or ""), header.backing_format or "qcow2"
 
 
 def _file_name(name: str) -> str | None:

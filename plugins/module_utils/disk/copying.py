@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
@@ -16,8 +15,8 @@ from . import qemu_img
 from .chain import backing_chain
 from .extents import Extent, raw_extents
 from .merkle import digest_extents, digest_file
+from .sparse import new_sparse_file
 
-_DIRECT_UNIT = 4096  # O_DIRECT wants offsets, lengths and memory aligned to the blocks of the device
 _SECTOR = 512
 
 
@@ -71,54 +70,9 @@ def flush(path: str) -> None:
 
 def _copy_and_hash(files: Files, source: str, source_format: str, path: str) -> str:
     size = virtual_size(source, source_format)
-    with _new_file(files.permit(path), size) as target:
+    with new_sparse_file(files, path, size) as target:
         return digest_extents(_extents(source, source_format), size, target.write)
 
 
 def _extents(path: str, disk_format: str) -> Iterator[Extent]:
     return raw_extents(path) if disk_format == "raw" else qemu_img.data_extents(path, disk_format)
-
-
-class _Target:
-    """A file that is written in places, past the page cache where the file system can do that."""
-
-    def __init__(self, cached: int, direct: int | None) -> None:
-        self._cached = cached
-        self._direct = direct
-
-    def write(self, offset: int, data: memoryview) -> None:
-        whole = len(data) // _DIRECT_UNIT * _DIRECT_UNIT
-        if self._direct is not None and whole:
-            try:
-                _write_all(self._direct, data[:whole], offset)
-                data, offset = data[whole:], offset + whole
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # this file system wants another alignment
-                    raise
-        _write_all(self._cached, data, offset)
-
-
-@contextlib.contextmanager
-def _new_file(path: str, size: int) -> Iterator[_Target]:
-    """Create the file with one hole of I(size) bytes for the block to write into; flushed when the block is through."""
-    cached = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    direct = None
-    try:
-        os.ftruncate(cached, size)
-        try:
-            direct = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # this file system cannot (tmpfs)
-                raise
-        yield _Target(cached, direct)
-        os.fsync(cached)
-    finally:
-        os.close(cached)
-        if direct is not None:
-            os.close(direct)
-
-
-def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
-    while data:
-        count = os.pwrite(descriptor, data, offset)
-        data, offset = data[count:], offset + count

@@ -8,6 +8,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,19 @@ def raw_extents(path: str) -> Iterator[Extent]:
         os.close(descriptor)
 
 
-def by_chunk(extents: Iterable[Extent], chunk: int) -> Iterator[tuple[int, list[Extent]]]:
+class Piece(Protocol):
+    """What can be cut: I(length) bytes that a guest sees at I(start)."""
+
+    start: int
+    length: int
+
+    def part(self: AnyPiece, start: int, stop: int) -> AnyPiece: ...
+
+
+AnyPiece = TypeVar("AnyPiece", bound=Piece)
+
+
+def by_chunk(extents: Iterable[AnyPiece], chunk: int) -> Iterator[tuple[int, list[AnyPiece]]]:
     """Cut I(extents) (in guest order) at the multiples of I(chunk) bytes.
 
     Yields the number of each chunk that holds data, and the parts in it.

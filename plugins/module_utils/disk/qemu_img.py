@@ -48,6 +48,22 @@ def convert(files: Files, source: str, source_format: str, path: str, target_for
         os.close(descriptor)
 
 
+def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: str) -> None:
+    """Write the guest-visible content of the qcow2 disk at I(offset) of the file I(path) into the new raw file.
+
+    Every layer is named, a backing file is ruled out. Raises Damaged, with what qemu-img said, when it contradicts
+    itself, and ToolFailed; then there is no file I(target).
+    """
+    part = {"driver": "raw", "offset": offset, "size": length, "file": {"driver": "file", "filename": path}}
+    source = "json:" + json.dumps({"driver": "qcow2", "backing": None, "file": part})
+    _require_intact([source], f"the qcow2 disk at byte {offset} of {path}")
+    try:
+        run_command(["qemu-img", "convert", "-q", "-O", "raw", source, files.permit(target)])
+    except ToolFailed:
+        files.remove(target)
+        raise
+
+
 def data_extents(path: str, disk_format: str) -> Iterator[Extent]:
     """Yield where the guest's data lies, in guest order, through all of the backing chain; what is left out is zero.
 
@@ -68,11 +84,15 @@ def require_intact(path: str) -> None:
 
     Space that was lost inside the file (qemu-img: "leaked") does no harm.
     """
-    words = ["qemu-img", "check", "--output=json", "-f", "qcow2", path]
+    _require_intact(["-f", "qcow2", path], path)
+
+
+def _require_intact(image: list[str], name: str) -> None:
+    words = ["qemu-img", "check", "--output=json", *image]
     found = json.loads(run_command(words, accepted=(0, 2, 3)))
     errors = found.get("corruptions", 0) + found.get("check-errors", 0)
     if errors:
-        raise Damaged(f"{path} is damaged or cut off: qemu-img check finds {errors} errors; get the file anew")
+        raise Damaged(f"{name} is damaged or cut off: qemu-img check finds {errors} errors; get the file anew")
 
 
 def space_for_copy(source: str, source_format: str, target_format: str) -> int:

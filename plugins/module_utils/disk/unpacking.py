@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Copies of foreign disks: from where the runs of their format lie into a new sparse file, on all processors."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from .extents import by_chunk
+from .formats.layout import BLOCK, Run, unpacked
+from .reading import ContentReader
+from .sparse import SparseFile
+
+_CHUNK = 4 * 1024**2  # what one thread reads, unpacks and writes at a time; packed runs do not cross its multiples
+_ZEROS = bytes(BLOCK)
+_MAX_THREADS = 16
+
+
+def copy_runs(reader: ContentReader, runs: Iterator[Run], size: int, target: SparseFile) -> None:
+    """Write what the runs (in guest order) say of a disk of I(size) bytes. Raises what reading and unpacking raise."""
+    threads = min(len(os.sched_getaffinity(0)) + 1, _MAX_THREADS)
+    copier = _Copier(reader, size, target)
+    with ThreadPoolExecutor(threads) as executor:
+        pending: deque[Future[None]] = deque()
+        try:
+            for number, parts in by_chunk(runs, _CHUNK):
+                pending.append(executor.submit(copier.copy, number * _CHUNK, parts))
+                if len(pending) > 2 * threads:
+                    pending.popleft().result()
+            while pending:
+                pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+class _Copier:
+    """Copies chunks, each thread through a buffer of its own, aligned to pages as O_DIRECT wants it."""
+
+    def __init__(self, reader: ContentReader, size: int, target: SparseFile) -> None:
+        self._reader = reader
+        self._size = size
+        self._target = target
+        self._own = threading.local()
+
+    def copy(self, start: int, parts: list[Run]) -> None:
+        buffer = self._buffer()[: min(_CHUNK, self._size - start)]
+        position = 0
+        for part in parts:
+            at = part.start - start
+            buffer[position:at] = bytes(at - position)
+            self._fill(part, buffer[at : at + part.length])
+            position = at + part.length
+        buffer[position:] = bytes(len(buffer) - position)
+        write_data(self._target, start, buffer)
+
+    def _fill(self, part: Run, target: memoryview) -> None:
+        if part.window:
+            packed = self._reader.read(part.offset, part.stored)
+            target[:] = unpacked(self._reader.name, packed, part.length, part.window)
+        else:
+            self._reader.read_into(part.offset, target)
+
+    def _buffer(self) -> memoryview:
+        if not hasattr(self._own, "buffer"):
+            self._own.buffer = memoryview(mmap.mmap(-1, _CHUNK))
+        return self._own.buffer
+
+
+def write_data(target: SparseFile, start: int, content: memoryview) -> None:
+    """Write the blocks that are not all zero, in as few pieces as they make."""
+    first = None
+    for at in range(0, len(content), BLOCK):
+        block = bytes(content[at : at + BLOCK])
+        if block != _ZEROS[: len(block)]:
+            first = at if first is None else first
+        elif first is not None:
+            target.write(start + first, content[first:at])
+            first = None
+    if first is not None:
+        target.write(start + first, content[first:])
