@@ -105,11 +105,9 @@ def _has_secure_boot(wanted: dict[str, Any]) -> bool:
 
 
 def _disk(disk: dict[str, Any]) -> list[Any]:
-    compression = disk.get("compression")
     bus = disk["bus"] and _OVIRT_BUSES.get(disk["bus"].lower(), disk["bus"])
     return [
-        *(disk.get(key) for key in ("capacity", "file", "format")),
-        compression if compression != "identity" else None,
+        *(disk.get(key) for key in ("capacity", "file", "format", "compression")),
         bus,
         disk["address"],
     ]

@@ -399,3 +399,7 @@ def test_what_is_no_descriptor_is_refused_in_one_sentence(document, message):
         systems(document)
 
     assert "\n" not in str(caught.value)
+
+
+def test_envelope_without_systems_is_read():
+    assert systems(envelope("<VirtualSystemCollection/>")) == []

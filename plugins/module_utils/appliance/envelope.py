@@ -150,12 +150,11 @@ def _configurations(root: Node) -> tuple[tuple[str, ...], str | None]:
 def _files(root: Node) -> Iterator[File]:
     for references in root.all("References"):
         for file in references.all("File"):
-            compression = file.attributes.get("compression", "").strip().lower()
             yield File(
                 id=file.attributes.get("id", ""),
                 href=file.attributes.get("href", ""),
                 size=to_bytes(file.attributes.get("size"), None),
-                compression=compression if compression not in ("", "identity") else None,
+                compression=file.attributes.get("compression", "").strip().lower() or None,
                 chunk_size=to_bytes(file.attributes.get("chunkSize"), None),
             )
 

@@ -158,18 +158,16 @@ def _of(items: Iterable[Node], types: tuple[str, ...]) -> list[Node]:
 
 
 def _vcpus(items: list[Node]) -> int | None:
-    counts = [_quantity(item) or _ovirt_vcpus(item) for item in _of(items, (_PROCESSOR,))]
-    said = [count for count in counts if count]
+    counts = [_processors(item) for item in _of(items, (_PROCESSOR,))]
+    said = [count for count in counts if count is not None]
     return sum(said) if said else None
 
 
-def _quantity(item: Node) -> int | None:
+def _processors(item: Node) -> int | None:
+    """Return the number of processors. oVirt gives sockets, cores and threads in place of a quantity."""
     text = item.value("VirtualQuantity") or ""
-    return int(float(text)) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else None
-
-
-def _ovirt_vcpus(item: Node) -> int | None:
-    """oVirt gives sockets, cores and threads in place of a quantity."""
+    if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
+        return int(float(text))
     if item.value("num_of_sockets") is None:
         return None
     return _number(item, "num_of_sockets") * _number(item, "cpu_per_socket") * _number(item, "threads_per_cpu")
@@ -194,12 +192,12 @@ def _memory(items: list[Node], warnings: list[str]) -> int | None:
     for item in _of(items, (_MEMORY,)):
         quantity, unit = item.value("VirtualQuantity"), item.value("AllocationUnits", "VirtualQuantityUnits")
         size = to_bytes(quantity, unit, _MIB)
-        if unit is None and (_quantity(item) or 0) >= _SURELY_BYTES:
-            size = to_bytes(quantity, None)
+        if unit is None and size is not None and size // _MIB >= _SURELY_BYTES:
+            size //= _MIB
         if size is None and quantity is not None:
             warnings.append(f"memory {quantity!r} in units of {unit!r} is no size; say memory")
         sizes.append(size)
-    said = [size for size in sizes if size]
+    said = [size for size in sizes if size is not None]
     return sum(said) if said else None
 
 
@@ -216,7 +214,7 @@ def _disk(item: Node, by_id: dict[str | None, Node], envelope: Envelope, warning
     parent = by_id.get(item.value("Parent"))
     return Disk(
         capacity=disk.capacity if disk else None,
-        file=file.href if file else None,
+        file=(file.href or None) if file else None,
         format=disk.format if disk else None,
         compression=file.compression if file else None,
         bus=_bus(parent) if parent else _ovirt_bus(disk),

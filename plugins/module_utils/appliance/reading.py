@@ -18,6 +18,7 @@ from .package import Package, open_package
 
 # DSP0243, clause 7.1: chunks are numbered with nine digits from 0.
 _CHUNK = "{}.{:09d}"
+_NOT_COMPRESSED = "identity"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Appliance:
             raise NotFound(
                 f"{self.package.path} refers to {disk.file}, which is not there; put the file beside the descriptor"
             )
-        return Content(f"{disk.file} in {self.package.path}", spans, disk.compression, disk.capacity)
+        compression = disk.compression if disk.compression != _NOT_COMPRESSED else None
+        return Content(f"{disk.file} in {self.package.path}", spans, compression, disk.capacity)
 
     def verify(self) -> None:
         """Read every file of the manifest, and raise Damaged unless each has its digest."""
@@ -91,8 +93,6 @@ def read_appliance(path: str, configuration: str | None = None) -> Appliance:
             manifest.require_digest_of(entry, [package.data], source)
     envelope = read_envelope(parse(package.data, source), configuration, source)
     systems = tuple(read_system(node, envelope) for node in envelope.systems())
-    if not systems:
-        raise Damaged(f"{source} describes no virtual system; there is nothing to import")
     appliance = Appliance(package, envelope, systems, ())
     return Appliance(package, envelope, systems, tuple(_warnings(appliance)))
 
@@ -102,6 +102,8 @@ def _warnings(appliance: Appliance) -> list[str]:
     certificate = appliance.package.certificate()
     if certificate:
         told.append(f"the signature in {certificate} is not checked; digests of the manifest are")
+    if not appliance.systems:
+        told.append("the descriptor has no virtual system; there is nothing to import")
     for file in appliance.envelope.files:
         try:
             spans = appliance.spans_of(file.href)
