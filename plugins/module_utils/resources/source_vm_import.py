@@ -15,7 +15,7 @@ from ..appliance.reading import Appliance, read_appliance
 from ..desktop_types import require
 from ..disk import foreign
 from ..disk.foreign import ForeignDisk
-from ..errors import BadInput, Conflict, NoSpace, NotFound
+from ..errors import BadInput, Conflict, InUse, NoSpace, NotFound
 from ..files import Files, require_space
 from ..hypervisor import osinfo
 from ..hypervisor.connection import Host
@@ -154,9 +154,10 @@ def _new_disk(appliance: Appliance, disk: Disk, path: str, partial: str) -> NewF
 def _require_idle(host: Host, path: str) -> None:
     users = users_of([path], [domain for domain in list_domains(host) if domain.running])
     if users:
-        raise Conflict(
+        raise InUse(
             f"source.disk: {path} is not imported: {', '.join(users)} runs on it, so the copy would be inconsistent; "
-            "shut that down first"
+            "shut that down first",
+            users=users,
         )
 
 
