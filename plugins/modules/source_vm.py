@@ -33,7 +33,8 @@ options:
     default: present
   pool:
     description:
-      - Image pool that holds its disks, its UEFI variables and its tool images. Required for a new VM.
+      - Image pool that holds its disks, its UEFI variables and its tool images. Required for a new VM, unless it is
+        a clone.
       - A VM does not move to another pool.
       - With O(state=absent) it is needed only to clear away what is left of a VM whose domain is gone already.
     type: str
@@ -177,14 +178,97 @@ options:
         domain uses one, and while snapshots stand on an adopted file.
     type: bool
     default: false
+  source:
+    description:
+      - Where a new VM comes from, when it comes from another hypervisor. Looked at only while there is no such VM.
+      - Hardware is that of the descriptor, where O(os), O(vcpus), O(memory), O(networks), O(firmware) or O(tpm) do not
+        say otherwise. Its disks become raw files of the pool, converted in one pass from where they lie.
+      - Excludes O(disks), O(clone_of), O(from_image) and O(adopt).
+      - Appliances are for VDI only, single disks for VDI and IDV.
+    type: dict
+    suboptions:
+      ovf:
+        description: Path on the host of an OVF descriptor, or of a folder that holds one, with its files beside it.
+        type: path
+      ova:
+        description: Path on the host of an OVA. It is read where it lies; nothing of it is unpacked.
+        type: path
+      disk:
+        description: Path on the host of a disk (VHD, VHDX, VMDK, qcow2 or raw), which no running domain may use.
+        type: path
+      format:
+        description:
+          - Format of O(source.disk). Without it, what its content shows.
+          - V(raw) is believed whatever the file begins with; any other is checked.
+        type: str
+        choices: [raw, qcow2, vmdk, vhd, vhdx]
+      configuration:
+        description: Deployment option of the appliance. Without it, its default one.
+        type: str
+      system:
+        description: Id of the virtual system to import. Required where the appliance has several.
+        type: str
+      networks:
+        description:
+          - libvirt networks by the names of the exporter's networks.
+          - A network that is not named here is the libvirt network of the same name, or else C(default), which
+            RV(source_warnings) then says.
+        type: dict
+      keep_macs:
+        description:
+          - Whether the network cards keep the MAC addresses of the descriptor. Two VMs with one address disturb each
+            other, so by default libvirt chooses new ones.
+        type: bool
+        default: false
+      bus:
+        description:
+          - Bus of the disks. Without it, virtio where the descriptor says virtio or the OS has virtio drivers by
+            osinfo-db, and SATA for Windows, for unknown systems, and for appliances of the relatives of RHEL and SUSE,
+            whose initramfs holds the drivers of the machine that it was made on alone.
+        type: str
+        choices: [virtio, scsi, sata, usb]
+  guest_conversion:
+    description:
+      - V(virt_v2v) has C(virt-v2v-in-place) put virtio drivers into the guest of O(source) and adapt its boot loader;
+        its disks and network cards are then virtio.
+      - V(none) leaves the guest as it is.
+    type: str
+    choices: [none, virt_v2v]
+    default: none
+  clone_of:
+    description:
+      - Name of a source VM that is copied, which must be off. Looked at only while there is no VM of this name.
+      - The clone has all hardware of the original, also what this module does not know, copies of its disks without
+        their snapshots, of its UEFI variables and of its TPM state, and the record of its O(build) steps. Its name,
+        UUID, MAC addresses and serial numbers are its own. What else the task says is changed at once.
+      - Without O(pool) it belongs to the pool of the original.
+    type: str
+  from_image:
+    description:
+      - A version of a desktop image in the pool, as V(office@1.1), or a marker, as V(office@stable), that a new VM
+        begins as. Looked at only while there is no such VM.
+      - It has the hardware of the image and full copies of its disks, so it does not keep the version from being
+        removed. Blocks are shared where the file system can do that. Its TPM is new.
+      - What is published from it as the same image gets the version as its C(parent).
+    type: str
+  adopt:
+    description:
+      - Make a libvirt domain of this name, that is no source VM yet, one where it is, running or not. Only a mark in
+        its metadata is written. O(pool) is required.
+      - Refused unless all its disks are files of format raw or qcow2 that no other domain uses.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
 requirements:
   - virt-install, libosinfo with osinfo-db and its Python binding, qemu-img (for a new VM)
+  - python3-defusedxml (for O(source.ovf) and O(source.ova))
+  - virt-v2v (for O(guest_conversion=virt_v2v))
 seealso:
   - module: goldsmith.images.source_vm_info
   - module: goldsmith.images.source_vm_snapshot
+  - module: goldsmith.images.appliance_info
   - module: goldsmith.images.guest_exec
   - module: goldsmith.images.tool_image
 author: goldsmith.images contributors (@goldsmith-images)
@@ -229,6 +313,45 @@ EXAMPLES = r"""
         bus: virtio
     tool_images: [win11, virtio-win]
 
+- name: Import an appliance
+  goldsmith.images.source_vm:
+    name: office-src
+    pool: golden
+    source:
+      ova: /srv/import/office.ova
+      networks:
+        VM Network: default
+    memory: 4GiB
+
+- name: Import a disk from Hyper-V for IDV endpoints
+  goldsmith.images.source_vm:
+    name: kiosk-src
+    pool: golden
+    desktop_type: idv
+    os: win10
+    source:
+      disk: /srv/import/kiosk.vhdx
+
+- name: Copy a source VM
+  goldsmith.images.source_vm:
+    name: lab-src
+    clone_of: office-src
+    description: Office with the software of the lab
+
+- name: Work on the version after 1.1
+  goldsmith.images.source_vm:
+    name: office-next
+    pool: golden
+    from_image: office@1.1
+    state: running
+
+- name: Take over a VM that was made by hand
+  goldsmith.images.source_vm:
+    name: web1
+    pool: golden
+    os: debian12
+    adopt: true
+
 - name: Unmount everything
   goldsmith.images.source_vm:
     name: office-src
@@ -256,6 +379,14 @@ actions:
   sample:
     - "create source VM office-src (/srv/golden/source-vms/office-src.disk0.qcow2: new, 20 GiB)"
     - start source VM office-src
+source_warnings:
+  description:
+    - What is to be known of an import that was made, or in check mode would be made, as sentences, for example a
+      certificate that was not checked or a network that is not here.
+  returned: success
+  type: list
+  elements: str
+  sample: ["the signature in office.cert is not checked; digests of the manifest are"]
 source_vm:
   description: The VM as it is now; in check mode as it was found. V(null) when it is absent.
   returned: success
@@ -265,6 +396,11 @@ source_vm:
     uuid: {description: UUID of the domain., type: str, returned: always}
     state: {description: "State: running, paused or stopped.", type: str, returned: always}
     pool: {description: Image pool that it belongs to., type: str, returned: always}
+    origin:
+      description: Where it came from. V(null) for a VM that was made before this was recorded.
+      type: str
+      returned: always
+      sample: ova /srv/import/office.ova
     desktop_type: {description: "Desktop type: vdi, idv or voi.", type: str, returned: always}
     os: {description: Short id of its OS as it was said., type: str, returned: always}
     os_profile:

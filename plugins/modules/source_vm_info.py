@@ -45,6 +45,11 @@ source_vms:
     uuid: {description: UUID of the domain., type: str, returned: always}
     state: {description: "State: running, paused or stopped.", type: str, returned: always}
     pool: {description: Image pool that it belongs to., type: str, returned: always}
+    origin:
+      description: Where it came from. V(null) for a VM that was made before this was recorded.
+      type: str
+      returned: always
+      sample: ova /srv/import/office.ova
     desktop_type: {description: "Desktop type: vdi, idv or voi.", type: str, returned: always}
     os: {description: Short id of its OS as it was said., type: str, returned: always}
     os_profile:

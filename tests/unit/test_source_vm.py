@@ -20,6 +20,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_
     Desired,
     SourceVm,
 )
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_creation import Blueprint
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_state import (
     Disk,
     Drive,
@@ -384,3 +385,42 @@ def test_result_has_the_documented_keys():
         assert set(documented) == set(found)
         assert set(documented["disks"]["contains"]) == set(found["disks"][0])
         assert set(documented["networks"]["contains"]) == set(found["networks"][0])
+
+
+def blueprint(**given) -> Blueprint:
+    return Blueprint("src", "/srv/golden", (), lambda _host: "", {}, "somehow", **given)
+
+
+def test_new_vm_is_made_and_started():
+    found = sentences(desired(state="running"), None, blueprint=blueprint(notes=("look out",)))
+    assert found == ["create source VM src (somehow)", "start source VM src"]
+
+
+def test_what_the_task_says_of_a_clone_is_changed_at_once():
+    wanted = desired(clone_of="other", vcpus=4, state="running", os="debian12")
+    assert sentences(wanted, None, blueprint=blueprint(vm=vm())) == [
+        "create source VM src (somehow)",
+        "set vcpus of source VM src (2 -> 4)",
+        "start source VM src",
+    ]
+    with pytest.raises(Conflict, match="firmware of source VM src is bios, not uefi"):
+        sentences(desired(clone_of="other", firmware="uefi"), None, blueprint=blueprint(vm=vm()))
+
+
+def test_adoption_comes_before_what_else_the_task_says():
+    adopted = vm()
+    assert sentences(desired(adopt=True, vcpus=4), adopted, adoption=adopted.domain.mark) == [
+        "adopt domain src as a source VM",
+        "set vcpus of source VM src (2 -> 4)",
+    ]
+
+
+def test_killed_copy_of_a_uefi_vm_with_a_tpm_is_finished():
+    unplaced = (("/srv/golden/.partial/src.nvram", "/srv/golden/source-vms/src.nvram"),)
+    assert sentences(desired(), vm(unplaced=unplaced, tpm_is_staged=True)) == [
+        "finish UEFI variables /srv/golden/source-vms/src.nvram of source VM src (an earlier run was killed)",
+        "finish TPM of source VM src (an earlier run was killed)",
+    ]
+    assert sentences(desired(state="absent"), None, staged_tpm=True) == [
+        "remove TPM state that a killed run left for source VM src"
+    ]

@@ -40,7 +40,10 @@ class NetworkHardware:
 
 @dataclass(frozen=True)
 class HardwareRequest:
-    """What a new domain shall have. I(memory) in bytes; None leaves the choice to libosinfo's facts on the guest OS."""
+    """What a new domain shall have. I(memory) in bytes; None leaves the choice to libosinfo's facts on the guest OS.
+
+    I(cores_per_socket) divides I(vcpus); None leaves the topology to libvirt.
+    """
 
     name: str
     os_profile: str
@@ -53,6 +56,7 @@ class HardwareRequest:
     disks: Sequence[DiskHardware]
     cdrom_drives: int
     networks: Sequence[NetworkHardware]
+    cores_per_socket: int | None = None
 
 
 def machine_type(architecture: str) -> str | None:
@@ -84,7 +88,7 @@ def domain_xml(host: Host, request: HardwareRequest) -> str:
 
 def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     words = ["--name", request.name, "--osinfo", f"name={request.os_profile}", "--virt-type", request.virt_type]
-    words += ["--vcpus", str(request.vcpus), "--memory", str(request.memory // MEBIBYTE)]
+    words += ["--vcpus", _vcpus(request), "--memory", str(request.memory // MEBIBYTE)]
     words += ["--boot", "hd,cdrom"]
     machine = machine_type(architecture)
     if machine is not None:
@@ -94,6 +98,14 @@ def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     if request.tpm is not None:
         words += ["--tpm", "emulator" if request.tpm else "none"]
     return words
+
+
+def _vcpus(request: HardwareRequest) -> str:
+    """Return the processors, with their topology where it is said; I(cores_per_socket) divides them."""
+    if request.cores_per_socket is None:
+        return str(request.vcpus)
+    cores = request.cores_per_socket
+    return f"{request.vcpus},sockets={request.vcpus // cores},cores={cores},threads=1"
 
 
 def _devices(request: HardwareRequest, architecture: str) -> list[str]:

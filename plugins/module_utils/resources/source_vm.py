@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..changes import Change
 from ..desktop_types import require
-from ..errors import BadInput, Conflict, InUse, NotFound, WrongState
-from ..hypervisor import osinfo, power
+from ..errors import Conflict, InUse, NotFound, WrongState
+from ..hypervisor import osinfo, power, tpm_state
 from ..hypervisor.agent import open_agent
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import destroy_domain, find_domain, list_domains, start_domain, undefine_domain
+from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.usage import users_of
-from . import source_vm_creation, source_vm_disks
+from . import source_vm_adoption, source_vm_creation, source_vm_disks, source_vm_drawing
 from .source_vm_creation import Blueprint
 from .source_vm_drift import differences, require_off_for, require_unchangeable, tool_image_differences
 from .source_vm_options import OPTIONS, Desired
+from .source_vm_origin import rule_of
 from .source_vm_state import SourceVmState, collect, read_source_vm, source_vm_result
 
 __all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "Desired", "SourceVm", "collect"]
@@ -32,7 +34,7 @@ INFO_OPTIONS = {"name": {"type": "str"}}
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. I(blueprint) is set when the VM is to be made.
+    """What is there. I(blueprint) is set when the VM is to be made, I(adoption) when a domain is to become one.
 
     I(os_profile) is what osinfo-db has for a newly said OS; I(removable) are disks that source_vm made for the VM,
     I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
@@ -40,9 +42,11 @@ class Current:
 
     vm: SourceVmState | None = None
     blueprint: Blueprint | None = None
+    adoption: Mark | None = None
     pool_path: str | None = None
     os_profile: str | None = None
     leftovers: tuple[str, ...] = ()
+    staged_tpm: bool = False
     removable: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
 
@@ -51,6 +55,7 @@ class SourceVm:
     """A libvirt domain, marked as ours, in which an image is built."""
 
     result_key = "source_vm"
+    notes_key = "source_warnings"
     Desired = Desired
 
     def __init__(self, host: Host) -> None:
@@ -60,25 +65,33 @@ class SourceVm:
         domain = find_domain(self.host, desired.name)
         vm = read_source_vm(self.host, domain) if domain else None
         if vm is not None and (domain.mark is None or domain.mark.kind != "source_vm"):
-            raise Conflict(
-                f"{desired.name} is a domain already that is no source VM; it is left alone: give the source VM "
-                "another name"
-            )
+            return self._observe_foreign(desired, vm)
         if desired.state == "absent":
             return self._observe_for_removal(desired, vm)
         return self._observe_new(desired) if vm is None else self._observe_existing(desired, vm)
 
     def _observe_new(self, desired: Desired) -> Current:
-        if desired.pool is None:
-            raise BadInput(
-                f"pool: {desired.name} is a new source VM, and needs the image pool said that holds its disks"
+        if desired.origin.adopt:
+            raise NotFound(f"adopt: there is no domain {desired.name} on this host; name one that is there")
+        blueprint = source_vm_drawing.draw(self.host, desired)
+        if blueprint.vm is None:
+            return Current(blueprint=blueprint, pool_path=blueprint.pool_path)
+        return replace(self._observe_existing(desired, blueprint.vm), vm=None, blueprint=blueprint)
+
+    def _observe_foreign(self, desired: Desired, vm: SourceVmState) -> Current:
+        if not desired.origin.adopt or desired.state == "absent":
+            raise Conflict(
+                f"{desired.name} is a domain already that is no source VM; it is left alone: give the source VM "
+                "another name, or make the domain one with adopt: true"
             )
-        pool_path = image_pool_path(self.host, desired.pool)
-        return Current(blueprint=source_vm_creation.draw(self.host, desired, pool_path), pool_path=pool_path)
+        mark = source_vm_adoption.mark_for(self.host, desired, vm.domain)
+        pool_path = image_pool_path(self.host, mark.facts["pool"])
+        adopted = replace(vm, domain=replace(vm.domain, mark=mark))
+        return replace(self._observe_existing(desired, adopted), adoption=mark, pool_path=pool_path)
 
     def _observe_existing(self, desired: Desired, vm: SourceVmState) -> Current:
         desktop_type = desired.desktop_type or vm.facts["desktop_type"]
-        require("create a source VM", desktop_type, desired.name, self.host.architecture)
+        require(rule_of(vm.facts.get("origin", "")), desktop_type, desired.name, self.host.architecture)
         pool_path = profile = None
         if desired.tool_images is not None:
             pool = vm.facts["pool"]
@@ -106,6 +119,7 @@ class SourceVm:
             vm,
             pool_path=pool_path,
             leftovers=tuple(source_vm_disks.leftovers(pool_path, desired.name)),
+            staged_tpm=os.path.isdir(tpm_state.staged_directory(desired.name)),
             removable=tuple(removable),
             users=tuple(users_of(removable, others)),
         )
@@ -114,11 +128,13 @@ class SourceVm:
         if desired.state == "absent":
             yield from self._plan_absent(desired, current)
         elif current.vm is None:
-            yield from self._plan_new(desired, current.blueprint)
+            yield from self._plan_new(desired, current, current.blueprint)
         else:
+            if current.adoption is not None:
+                yield self._adopt(desired, current, current.adoption)
             yield from self._plan_existing(desired, current, current.vm)
 
-    def _plan_new(self, desired: Desired, blueprint: Blueprint) -> Iterator[Change]:
+    def _plan_new(self, desired: Desired, current: Current, blueprint: Blueprint) -> Iterator[Change]:
         yield Change(
             "create",
             f"source VM {desired.name}",
@@ -126,24 +142,29 @@ class SourceVm:
             None,
             blueprint.summary,
             blueprint.detail,
+            notes=blueprint.notes,
         )
-        if desired.state == "running":
+        if blueprint.vm is not None:
+            yield from self._plan_existing(desired, current, blueprint.vm)
+        elif desired.state == "running":
             yield self._start(desired, None)
             if desired.wait_for_agent:
                 yield self._wait(desired)
 
+    def _adopt(self, desired: Desired, current: Current, mark: Mark) -> Change:
+        name, pool_path = desired.name, current.pool_path or ""
+        return Change(
+            "adopt",
+            f"domain {name} as a source VM",
+            lambda: source_vm_adoption.adopt(self.host, name, pool_path, mark),
+            None,
+            mark.facts,
+        )
+
     def _plan_existing(self, desired: Desired, current: Current, vm: SourceVmState) -> Iterator[Change]:
         require_unchangeable(desired, vm)
-        domain, name = vm.domain, desired.name
-        for partial, path in vm.unplaced:
-            yield Change(
-                "finish",
-                f"disk {path} of source VM {name}",
-                lambda partial=partial, path=path: self.host.files.place(partial, path),
-                None,
-                path,
-                "an earlier run was killed",
-            )
+        domain = vm.domain
+        yield from source_vm_creation.finishing(self.host, vm)
         pending = list(differences(self.host, desired, vm, current.os_profile))
         if desired.tool_images is not None:
             pending += tool_image_differences(self.host, desired, vm, current.pool_path)
@@ -218,6 +239,11 @@ class SourceVm:
             yield Change(
                 "pull the plug of", f"source VM {name}", lambda: destroy_domain(self.host, name),
                 {"state": vm.domain.state},
+            )  # fmt: skip
+        if current.staged_tpm:
+            yield Change(
+                "remove", f"TPM state that a killed run left for source VM {name}",
+                lambda: tpm_state.discard_copy(self.host.files, name), "there",
             )  # fmt: skip
         for path in current.leftovers + current.removable:
             yield Change("remove", f"disk {path}", lambda path=path: self.host.files.remove(path), "there")

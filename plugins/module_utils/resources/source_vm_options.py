@@ -14,10 +14,13 @@ from ..desktop_types import DESKTOP_TYPES
 from ..errors import BadInput
 from ..hypervisor.virt_install import NetworkHardware
 from ..sizes import parse_memory, parse_size
+from . import source_vm_origin
+from .source_vm_origin import NOTHING_SAID, Origin
 
 FORMATS = ("qcow2", "raw")
 BUSES = ("virtio", "scsi", "sata", "ide", "usb")
 FIRMWARE = ("bios", "uefi", "uefi-secure")
+MAX_VCPUS = 4096
 STATES = ("present", "running", "stopped", "absent")
 
 _DISK = {
@@ -67,6 +70,7 @@ OPTIONS = {
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
     "remove_disks": {"type": "bool", "default": False},
+    **source_vm_origin.OPTIONS,
 }
 
 _MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
@@ -109,10 +113,11 @@ class Desired:
     timeout: int = 300
     force: bool = False
     remove_disks: bool = False
+    origin: Origin = NOTHING_SAID
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
-        if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
+        if params["vcpus"] is not None and not 1 <= params["vcpus"] <= MAX_VCPUS:
             raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
         if params["timeout"] < 0:
             raise BadInput(f"timeout: {params['timeout']} is not a number of seconds; give 0 or more, as 300")
@@ -138,6 +143,7 @@ class Desired:
             timeout=params["timeout"],
             force=params["force"],
             remove_disks=params["remove_disks"],
+            origin=Origin.from_params(params),
         )
 
 

@@ -13,6 +13,7 @@ from ..catalog.naming import PARTIAL, SOURCE_VMS
 from ..disk import qemu_img
 from ..disk.chain import DiskFile
 from ..errors import Damaged
+from ..hypervisor import tpm_state
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, DomainDisk, list_domains
 from ..hypervisor.hardware import Hardware, read_hardware
@@ -77,6 +78,8 @@ class SourceVmState:
     # Finished disks that a killed run left in .partial: (where each lies, where it belongs).
     unplaced: tuple[tuple[str, str], ...] = ()
     snapshots: tuple[str, ...] = ()
+    # A copied TPM state waits for the VM that a killed run defined.
+    tpm_is_staged: bool = False
 
     @property
     def facts(self) -> dict[str, str]:
@@ -110,6 +113,7 @@ def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
         ),
         unplaced=tuple(_unplaced(domain)),
         snapshots=tuple(snapshot.name for snapshot in read_snapshots(host, domain)),
+        tpm_is_staged=tpm_state.is_staged(domain.name, domain.uuid),
     )
 
 
@@ -121,6 +125,7 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "uuid": domain.uuid,
         "state": domain.state,
         "pool": vm.facts.get("pool"),
+        "origin": vm.facts.get("origin"),
         "desktop_type": vm.facts.get("desktop_type"),
         "os": vm.facts.get("os"),
         "os_profile": vm.facts.get("os_profile"),
@@ -188,7 +193,8 @@ def _disk(disk: DomainDisk, source_vm: str) -> Disk:
 
 
 def _unplaced(domain: Domain) -> list[tuple[str, str]]:
-    pairs = [(_finished_in_partial(disk.path), disk.path) for disk in domain.disks if disk.path]
+    paths = [*(disk.path for disk in domain.disks), domain.nvram]
+    pairs = [(_finished_in_partial(path), path) for path in paths if path]
     return [(partial, path) for partial, path in pairs if partial]
 
 
