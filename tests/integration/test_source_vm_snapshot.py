@@ -343,7 +343,7 @@ def test_guest_goes_back_to_the_snapshot_that_was_made_while_it_ran(host, guest_
     make_vm(host, memory="1GiB", os="debian12", disks=[{"copy_from": guest_disk, "format": "raw"}], **running)
 
     def guest(script: str) -> str:
-        return host.module("guest_exec", source_vm=VM, cmd=script)["stdout"].strip()
+        return host.module("guest_exec", name=VM, cmd=script)["stdout"].strip()
 
     guest("echo kept > /root/before; sync")
     made = snapshot(host, "clean")

@@ -161,9 +161,9 @@ ALONE = LayerTree(vm().tree.layers, frozenset({TOP}), frozenset())
             ABSENT | {"name": "third"},
             current(vm(snapshots=(), tree=ALONE, leftovers=("/srv/golden/source-vms/src@x.nvram",))),
             [
+                "remove leftovers of an interrupted run of source VM src",
                 MERGE_A,
                 MERGE_TOP.replace("0a.qcow2:", "raw:"),
-                "remove leftovers of an interrupted run of source VM src",
             ],
         ),
     ],

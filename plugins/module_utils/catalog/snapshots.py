@@ -133,7 +133,7 @@ class SnapshotStore:
         self._forget_memories(name)
 
     def leftovers(self) -> list[str]:
-        """Return what a killed run left: copies that no manifest names, and manifests that never got their name."""
+        """Return what a killed run left: copies that no manifest names, and files that never got their name."""
         files = self._files()
         named = {file[: -len(MANIFEST_SUFFIX)] for file in files if file.endswith(MANIFEST_SUFFIX)}
         lost = [
@@ -141,8 +141,10 @@ class SnapshotStore:
             for file in files
             if file.endswith((_NVRAM_SUFFIX, _TPM_SUFFIX)) and file.rpartition(".")[0] not in named
         ]
-        unfinished = f".{self.source_vm}@"
-        lost += [file for file in _names(self.directory) if file.startswith(unfinished)]
+        beginning = snapshot_stem(self.source_vm, "")
+        lost += [
+            file for file in _names(self.directory) if file.startswith(".") and file.lstrip(".").startswith(beginning)
+        ]
         return [os.path.join(self.directory, file) for file in sorted(lost)]
 
     def _forget_memories(self, name: str) -> None:

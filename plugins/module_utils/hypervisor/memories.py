@@ -45,6 +45,7 @@ def prepare(files: Files, domain: Domain, nvram: bytes | None, tpm: tuple[tuple[
 
     Raises WrongState when libvirt has not made the directory of the TPM's state yet.
     """
+    _remove_staged(files, domain)
     ready, surplus = [], []
     if domain.nvram is not None and nvram is None:
         surplus.append(domain.nvram)
@@ -86,6 +87,14 @@ def discard(files: Files, restoration: Restoration) -> None:
 
 def _staged(domain: Domain, path: str) -> str:
     return os.path.join(os.path.dirname(path), f".{domain.name}@restored.{os.path.basename(path)}")
+
+
+def _remove_staged(files: Files, domain: Domain) -> None:
+    """Remove what a killed run prepared in the directory of the TPM's state."""
+    for below, _directories, names in os.walk(state_directory(domain.uuid)):
+        for name in names:
+            if name.startswith(".") and name.lstrip(".").startswith(f"{domain.name}@restored."):
+                files.remove(os.path.join(below, name))
 
 
 def _content(path: str) -> bytes:

@@ -81,6 +81,7 @@ class SourceVmSnapshot:
     def _plan_present(self, desired: Desired, vm: Layered) -> Iterator[Change]:
         snapshot, subject = vm.snapshot(desired.name), _subject(vm, desired.name)
         if snapshot is not None:
+            yield from self._changes(desired, vm, [])
             if desired.description not in (None, snapshot.description):
                 yield Change(
                     "describe", subject, lambda: work.describe(self.host, desired),
@@ -149,13 +150,13 @@ class SourceVmSnapshot:
                 directory = os.path.dirname(step.into)
                 require_space(directory, step.size, f"merging layer {step.child}", free.get(directory))
         yield from self._changes(desired, vm, steps)
+
+    def _changes(self, desired: Desired, vm: Layered, steps: list[Step]) -> Iterator[Change]:
         if vm.leftovers:
             yield Change(
                 "remove", f"leftovers of an interrupted run of source VM {vm.name}",
                 lambda: work.remove_leftovers(self.host, vm.name), list(vm.leftovers),
             )  # fmt: skip
-
-    def _changes(self, desired: Desired, vm: Layered, steps: list[Step]) -> Iterator[Change]:
         if steps:
             require_unshared(vm)
         for step in steps:
