@@ -56,6 +56,12 @@ options:
   vcpus:
     description: Number of processors. A new VM without it has 2. A change needs the VM powered off.
     type: int
+  cores_per_socket:
+    description:
+      - How many of the processors make up a socket, as some systems use a limited number of sockets only. O(vcpus) must
+        be divisible by it.
+      - A new VM without it has a socket for each processor. A change needs the VM powered off.
+    type: int
   memory:
     description:
       - Memory, as V(4GiB) or V(512 MiB); rounded up to whole MiB. A new VM without it has 2 GiB. A change needs the VM
@@ -275,6 +281,7 @@ source_vm:
     description: {description: Its description., type: str, returned: always}
     virt_type: {description: "How it runs: kvm, or qemu (emulation).", type: str, returned: always}
     vcpus: {description: Number of processors., type: int, returned: always}
+    cores_per_socket: {description: Number of cores that a socket has., type: int, returned: always}
     memory: {description: Memory in bytes., type: int, returned: always}
     firmware: {description: "Firmware: bios, uefi or uefi-secure.", type: str, returned: always}
     secure_boot: {description: Whether it boots signed code only., type: bool, returned: always}

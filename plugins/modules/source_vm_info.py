@@ -57,6 +57,7 @@ source_vms:
     description: {description: Its description., type: str, returned: always}
     virt_type: {description: "How it runs: kvm, or qemu (emulation).", type: str, returned: always}
     vcpus: {description: Number of processors., type: int, returned: always}
+    cores_per_socket: {description: Number of cores that a socket has., type: int, returned: always}
     memory: {description: Memory in bytes., type: int, returned: always}
     firmware: {description: "Firmware: bios, uefi or uefi-secure.", type: str, returned: always}
     secure_boot: {description: Whether it boots signed code only., type: bool, returned: always}

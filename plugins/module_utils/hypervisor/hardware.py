@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import topology
 from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
 
@@ -35,7 +36,10 @@ class NetworkCard:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a domain's definition gives its guest. I(memory) in bytes; I(firmware) is C(bios) or C(uefi)."""
+    """What a domain's definition gives its guest. I(memory) in bytes; I(firmware) is C(bios) or C(uefi).
+
+    The guest starts with I(vcpus) processors, and can get up to I(max_vcpus) while it runs.
+    """
 
     vcpus: int
     memory: int
@@ -47,6 +51,8 @@ class Hardware:
     description: str
     agent_channel: bool
     networks: tuple[NetworkCard, ...]
+    max_vcpus: int = 1
+    cores_per_socket: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def read_hardware(xml: str) -> Hardware:
     domain = ET.fromstring(xml)
     graphics = domain.find("devices/graphics")
     return Hardware(
-        vcpus=int(domain.findtext("vcpu", "1")),
+        vcpus=topology.read_vcpus(domain),
         memory=_bytes(domain.find("memory")),
         virt_type=domain.get("type", ""),
         firmware="uefi" if _is_uefi(domain) else "bios",
@@ -97,17 +103,9 @@ def read_hardware(xml: str) -> Hardware:
             target.get("name") == AGENT_CHANNEL for target in domain.findall("devices/channel/target[@type='virtio']")
         ),
         networks=tuple(_card(interface) for interface in domain.findall("devices/interface")),
+        max_vcpus=topology.read_maximum(domain),
+        cores_per_socket=topology.read_cores_per_socket(domain),
     )
-
-
-def set_vcpus(domain: ET.Element, vcpus: int) -> None:
-    """Give the domain I(vcpus) processors; a topology that says another number becomes one socket of as many cores."""
-    element = domain.find("vcpu")
-    element.text = str(vcpus)
-    element.attrib.pop("current", None)
-    topology = domain.find("cpu/topology")
-    if topology is not None:
-        topology.attrib.update(dict.fromkeys(topology.attrib, "1") | {"cores": str(vcpus)})
 
 
 def set_memory(domain: ET.Element, memory: int) -> None:

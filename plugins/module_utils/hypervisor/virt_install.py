@@ -53,6 +53,7 @@ class HardwareRequest:
     disks: Sequence[DiskHardware]
     cdrom_drives: int
     networks: Sequence[NetworkHardware]
+    cores_per_socket: int | None = None
 
 
 def machine_type(architecture: str) -> str | None:
@@ -84,7 +85,7 @@ def domain_xml(host: Host, request: HardwareRequest) -> str:
 
 def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     words = ["--name", request.name, "--osinfo", f"name={request.os_profile}", "--virt-type", request.virt_type]
-    words += ["--vcpus", str(request.vcpus), "--memory", str(request.memory // MEBIBYTE)]
+    words += ["--vcpus", _processors(request), "--memory", str(request.memory // MEBIBYTE)]
     words += ["--boot", "hd,cdrom"]
     machine = machine_type(architecture)
     if machine is not None:
@@ -94,6 +95,11 @@ def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     if request.tpm is not None:
         words += ["--tpm", "emulator" if request.tpm else "none"]
     return words
+
+
+def _processors(request: HardwareRequest) -> str:
+    cores = request.cores_per_socket
+    return f"{request.vcpus},sockets={request.vcpus // cores},cores={cores}" if cores else str(request.vcpus)
 
 
 def _devices(request: HardwareRequest, architecture: str) -> list[str]:

@@ -20,6 +20,7 @@ from ..hypervisor.kvm_probe import usable_virt_type
 from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.offers import require_offered
+from ..hypervisor.topology import require_whole_sockets
 from ..hypervisor.virt_install import DiskHardware, HardwareRequest, NetworkHardware, domain_xml
 from . import source_vm_disks
 from .source_vm_disks import SourceDisk
@@ -82,10 +83,13 @@ def draw(host: Host, desired: Desired, pool_path: str) -> Blueprint:
     source_vm_disks.require_possible(disks, pool_path, list_domains(host))
     os_id = desired.os or DEFAULT_OS
     profile = osinfo.profile_of(os_id, osinfo.known_releases())
+    vcpus = desired.vcpus or DEFAULT_VCPUS
+    require_whole_sockets(vcpus, desired.cores_per_socket)
     hardware_request = HardwareRequest(
         name=desired.name,
         os_profile=profile,
-        vcpus=desired.vcpus or DEFAULT_VCPUS,
+        vcpus=vcpus,
+        cores_per_socket=desired.cores_per_socket,
         memory=desired.memory or DEFAULT_MEMORY,
         virt_type=usable_virt_type(host) if desired.virt_type == "auto" else desired.virt_type,
         firmware=desired.firmware,

@@ -7,20 +7,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.naming import tool_image_file
 from ..changes import Change
 from ..errors import Conflict, WrongState
-from ..hypervisor import editing, hardware
+from ..hypervisor import editing, hardware, topology
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import find_domain
+from ..hypervisor.hardware import Hardware
 from ..hypervisor.metadata import Mark
 from ..hypervisor.osinfo import GENERIC
 from ..hypervisor.virt_install import NetworkHardware, cdrom_bus
 from ..sizes import human_size
 from .source_vm_options import Desired, DiskRequest
 from .source_vm_state import Disk, Drive, SourceVmState, read_source_vm
+
+if TYPE_CHECKING:
+    import xml.etree.ElementTree as ET
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,16 @@ def differences(host: Host, desired: Desired, vm: SourceVmState, os_profile: str
             _set("autostart", subject, vm.domain.autostart, autostart,
                  lambda: editing.set_autostart(host, name, autostart))
         )  # fmt: skip
+    topology.require_whole_sockets(_maximum_after(desired.vcpus, found), desired.cores_per_socket)
     if desired.vcpus is not None and desired.vcpus != found.vcpus:
         vcpus = desired.vcpus
-        yield _powered_off(host, name, "vcpus", found.vcpus, vcpus, lambda root: hardware.set_vcpus(root, vcpus))
+        yield _powered_off(host, name, "vcpus", found.vcpus, vcpus, lambda root: _set_vcpus(root, desired))
+    if desired.cores_per_socket not in (None, found.cores_per_socket):
+        cores = desired.cores_per_socket
+        yield _powered_off(
+            host, name, "cores_per_socket", found.cores_per_socket, cores,
+            lambda root: topology.set_cores_per_socket(root, cores),
+        )  # fmt: skip
     if desired.memory is not None and desired.memory != found.memory:
         memory = desired.memory
         yield _powered_off(host, name, "memory", found.memory, memory, lambda root: hardware.set_memory(root, memory))
@@ -200,6 +211,18 @@ def _require_same_disks(name: str, wanted: Sequence[DiskRequest], found: Sequenc
                     f"disks[{index}].{key} of source VM {name} is {there}, not {asked}; disks are settled when the VM "
                     "is made: say what is there, or make a new source VM"
                 )
+
+
+def _maximum_after(vcpus: int | None, found: Hardware) -> int:
+    """Return what the topology has to make up: see topology.set_vcpus."""
+    has_more = found.vcpus < found.max_vcpus
+    return found.max_vcpus if vcpus is None or (has_more and vcpus <= found.max_vcpus) else vcpus
+
+
+def _set_vcpus(root: ET.Element, desired: Desired) -> None:
+    topology.set_vcpus(root, desired.vcpus)
+    if desired.cores_per_socket is not None:
+        topology.set_cores_per_socket(root, desired.cores_per_socket)
 
 
 def _powered_off(host: Host, name: str, field: str, before: Any, after: Any, edit: Callable[..., object]) -> Difference:

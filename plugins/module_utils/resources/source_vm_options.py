@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog.naming import check_name
 from ..desktop_types import DESKTOP_TYPES
 from ..errors import BadInput
+from ..hypervisor.topology import require_whole_sockets
 from ..hypervisor.virt_install import NetworkHardware
 from ..sizes import parse_memory, parse_size
 
@@ -41,6 +42,7 @@ OPTIONS = {
     "os": {"type": "str"},
     "description": {"type": "str"},
     "vcpus": {"type": "int"},
+    "cores_per_socket": {"type": "int"},
     "memory": {"type": "str"},
     "disks": {
         "type": "list",
@@ -95,6 +97,7 @@ class Desired:
     os: str | None = None
     description: str | None = None
     vcpus: int | None = None
+    cores_per_socket: int | None = None
     memory: int | None = None
     disks: tuple[DiskRequest, ...] | None = None
     networks: tuple[NetworkHardware, ...] | None = None
@@ -112,8 +115,11 @@ class Desired:
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
-        if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
-            raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
+        for option, meaning in (("vcpus", "processors"), ("cores_per_socket", "cores")):
+            if params[option] is not None and not 1 <= params[option] <= 4096:
+                raise BadInput(f"{option}: {params[option]} is not a number of {meaning}; give 1 or more, as 2")
+        if params["vcpus"] is not None:
+            require_whole_sockets(params["vcpus"], params["cores_per_socket"])
         if params["timeout"] < 0:
             raise BadInput(f"timeout: {params['timeout']} is not a number of seconds; give 0 or more, as 300")
         return cls(
@@ -124,6 +130,7 @@ class Desired:
             os=_word(params["os"], "os", "a short id of libosinfo, as debian12 or win11"),
             description=params["description"],
             vcpus=params["vcpus"],
+            cores_per_socket=params["cores_per_socket"],
             memory=parse_memory(params["memory"]),
             disks=_disks(params["disks"]),
             networks=_networks(params["networks"]),

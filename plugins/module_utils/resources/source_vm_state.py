@@ -110,6 +110,7 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "description": hardware.description,
         "virt_type": hardware.virt_type,
         "vcpus": hardware.vcpus,
+        "cores_per_socket": hardware.cores_per_socket,
         "memory": hardware.memory,
         "firmware": vm.firmware,
         "secure_boot": hardware.secure_boot,
