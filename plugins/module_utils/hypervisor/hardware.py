@@ -11,11 +11,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import topology
+from . import boot_order, peripherals, topology
 from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
 
-AGENT_CHANNEL = "org.qemu.guest_agent.0"
 KIBIBYTE = 1024
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 1000**2, "M": 1024**2, "MiB": 1024**2}
 _UNITS |= {"GB": 1000**3, "G": 1024**3, "GiB": 1024**3, "TB": 1000**4, "T": 1024**4, "TiB": 1024**4}
@@ -53,6 +52,8 @@ class Hardware:
     networks: tuple[NetworkCard, ...]
     max_vcpus: int = 1
     cores_per_socket: int = 1
+    boot: tuple[str, ...] = ()
+    video: str = "none"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,6 @@ def fit_out(xml: str, fittings: Fittings) -> str:
 def read_hardware(xml: str) -> Hardware:
     """Return the hardware in the domain's definition."""
     domain = ET.fromstring(xml)
-    graphics = domain.find("devices/graphics")
     return Hardware(
         vcpus=topology.read_vcpus(domain),
         memory=_bytes(domain.find("memory")),
@@ -97,14 +97,14 @@ def read_hardware(xml: str) -> Hardware:
         firmware="uefi" if _is_uefi(domain) else "bios",
         secure_boot=_has_secure_boot(domain),
         tpm=domain.find("devices/tpm") is not None,
-        graphics="none" if graphics is None else graphics.get("type", ""),
+        graphics=peripherals.read_graphics(domain),
         description=domain.findtext("description", ""),
-        agent_channel=any(
-            target.get("name") == AGENT_CHANNEL for target in domain.findall("devices/channel/target[@type='virtio']")
-        ),
+        agent_channel=peripherals.has_agent_channel(domain),
         networks=tuple(_card(interface) for interface in domain.findall("devices/interface")),
         max_vcpus=topology.read_maximum(domain),
         cores_per_socket=topology.read_cores_per_socket(domain),
+        boot=boot_order.read_boot_order(domain),
+        video=peripherals.read_video(domain),
     )
 
 
@@ -140,6 +140,12 @@ def set_nvram(domain: ET.Element, path: str) -> None:
     if nvram is None:
         nvram = ET.SubElement(boot, "nvram")
     nvram.text = path
+
+
+def set_firmware(domain: ET.Element, firmware: str, nvram: str) -> None:
+    """Give the domain another firmware (C(bios), C(uefi), C(uefi-secure)), with its variables, if any, in I(nvram)."""
+    peripherals.choose_firmware(domain, firmware)
+    set_nvram(domain, nvram)
 
 
 def set_source(disk: ET.Element, path: str | None) -> None:
