@@ -18,6 +18,7 @@ from .peripherals import AGENT_CHANNEL, choose_firmware
 MEBIBYTE = 1024**2
 
 _MACHINES = {"x86_64": "q35", "aarch64": "virt", "armv7l": "virt"}
+_USUAL_BOOT = ("hd", "cdrom")
 _KNOW_SATA_ALONE = ("win", "generic")
 
 
@@ -55,7 +56,7 @@ class HardwareRequest:
     cdrom_drives: int
     networks: Sequence[NetworkHardware]
     cores_per_socket: int | None = None
-    boot: Sequence[str] = ("hd", "cdrom")
+    boot: Sequence[str] | None = None
     video: str | None = None
     agent_channel: bool = True
 
@@ -90,7 +91,7 @@ def domain_xml(host: Host, request: HardwareRequest) -> str:
 def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     words = ["--name", request.name, "--osinfo", f"name={request.os_profile}", "--virt-type", request.virt_type]
     words += ["--vcpus", _processors(request), "--memory", str(request.memory // MEBIBYTE)]
-    words += ["--boot", ",".join(request.boot)] if request.boot else []
+    words += ["--boot", ",".join(request.boot or _USUAL_BOOT)]
     machine = machine_type(architecture)
     if machine is not None:
         words += ["--machine", machine]

@@ -98,6 +98,9 @@ def draw(host: Host, desired: Desired, pool_path: str) -> Blueprint:
         disks=[DiskHardware(disk.request.format, disk.request.bus) for disk in disks],
         cdrom_drives=max(CDROM_DRIVES, len(desired.tool_images or ())),
         networks=networks,
+        boot=desired.boot,
+        video=desired.video,
+        agent_channel=desired.agent_channel is not False,
     )
     if not host.files.read_only:  # libvirt refuses the question over the read-only connection of check mode
         require_offered(host, hardware_request)
