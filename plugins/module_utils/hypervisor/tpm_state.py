@@ -61,9 +61,18 @@ def place_copy(files: Files, name: str, uuid: str) -> None:
 
 def discard_copy(files: Files, name: str) -> None:
     """Remove the staged state, if there is one."""
-    for directory, below, names in os.walk(staged_directory(name), topdown=False):
-        for file in names:
-            files.remove(os.path.join(directory, file))
-        for inner in below:
-            files.remove_directory(os.path.join(directory, inner))
-        files.remove_directory(directory)
+    _remove(files, staged_directory(name))
+
+
+def remove_tpm_state(files: Files, uuid: str) -> None:
+    """Remove the state of the domain's TPM with its keys; the domain is off, and has no TPM any more."""
+    _remove(files, state_directory(uuid))
+
+
+def _remove(files: Files, directory: str) -> None:
+    for below, directories, names in os.walk(directory, topdown=False):
+        for name in names:
+            files.remove(os.path.join(below, name))
+        for name in directories:
+            files.remove_directory(os.path.join(below, name))
+    files.remove_directory(directory)

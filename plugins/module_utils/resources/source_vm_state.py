@@ -15,9 +15,9 @@ from ..disk.chain import DiskFile
 from ..errors import Damaged
 from ..hypervisor import tpm_state
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, DomainDisk, list_domains
+from ..hypervisor.domains import Domain, DomainDisk
 from ..hypervisor.hardware import Hardware, read_hardware
-from ..hypervisor.live import Live, read_live
+from ..hypervisor.live import Live, ask_addresses, read_live
 from .source_vm_layers import own_layers
 from .source_vm_snapshot_state import read_snapshots
 
@@ -101,6 +101,8 @@ def tool_image_of(path: str | None) -> str | None:
 def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
     """Return the domain in the eyes of source_vm, whether it is marked as one or not."""
     live = read_live(host, domain.name) if domain.running else None
+    if live is not None and not domain.paused:
+        live = ask_addresses(host, domain.name, live)
     return SourceVmState(
         domain=domain,
         hardware=read_hardware(domain.xml),
@@ -132,13 +134,19 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "description": hardware.description,
         "virt_type": hardware.virt_type,
         "vcpus": hardware.vcpus,
+        "cores_per_socket": hardware.cores_per_socket,
+        "max_vcpus": hardware.max_vcpus,
         "memory": hardware.memory,
         "firmware": vm.firmware,
         "secure_boot": hardware.secure_boot,
         "tpm": hardware.tpm,
+        "boot": list(hardware.boot),
         "graphics": hardware.graphics,
+        "video": hardware.video,
+        "agent_channel": hardware.agent_channel,
         "console": live.console if live else None,
         "agent_connected": live.agent_connected if live else False,
+        "addresses_from": live.addresses_from if live else None,
         "autostart": domain.autostart,
         "disks": [
             {
@@ -165,17 +173,6 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "snapshots": list(vm.snapshots),
         "tool_images": [name for name in (tool_image_of(drive.seen) for drive in vm.drives) if name],
     }
-
-
-def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the source VM of the name, or all of them."""
-    name = params["name"]
-    found = [
-        read_source_vm(host, domain)
-        for domain in list_domains(host)
-        if domain.mark and domain.mark.kind == "source_vm" and name in (None, domain.name)
-    ]
-    return {"source_vms": [source_vm_result(vm) for vm in found]}
 
 
 def _disk(disk: DomainDisk, source_vm: str) -> Disk:
