@@ -74,6 +74,17 @@ integration: setup ## integration tests on the test hosts
 faults: setup ## kill -9 and failures at every step, on a test host
 	@pytest tests/faults
 
+SECONDS_EACH ?= 30
+
+.PHONY: fuzz
+fuzz: ## fuzz the readers of foreign files, SECONDS_EACH (30) for each
+	@tools/setup build/venv-fuzz fuzz checks
+	@tests/fuzz/run $(SECONDS_EACH)
+
+.PHONY: hostile
+hostile: setup-quick ## make the folder of hostile files, build/hostile
+	@tests/hostile/make_files.py build/hostile
+
 .PHONY: molecule
 molecule: setup collection ## tests of the roles on the test hosts
 	@cd extensions && ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build/collections" molecule test --all

@@ -73,6 +73,14 @@ def run_reading(module: AnsibleModule, collect: Callable[[dict[str, Any]], dict[
     module.exit_json(changed=False, **result)
 
 
+def run_asking_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
+    """Exit the module with what I(collect) reads. Outside of check mode the connection is a writing one.
+
+    Over no other does libvirt ask guest agents, or take pictures of screens.
+    """
+    run_action(module, lambda host, params: {"changed": False, **collect(host, params)})
+
+
 def run_facts(module: AnsibleModule, collect: Callable[[Host], dict[str, Any]]) -> None:
     """Exit the module with what I(collect) reads from the host, as facts. Outside of check mode it may keep a cache."""
     with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=True) as host:

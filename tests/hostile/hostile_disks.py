@@ -237,15 +237,23 @@ VHDXS = (
 )  # fmt: skip
 
 
-def zipped(content: bytes):
-    return lambda path: path.write_bytes(gzip.compress(content, 1))
+def zipped(content: bytes, zeros: int = 0):
+    """The content and MiBs of zeros behind it, packed."""
+
+    def make(path):
+        with gzip.open(path, "wb", 1) as stream:
+            stream.write(content)
+            for _piece in range(zeros):
+                stream.write(bytes(MIB))
+
+    return make
 
 
 PACKED = (
-    Hostile("gzip-bomb", zipped(bytes(64 * MIB)), "unpacks to more than", "raw", "gzip", MIB),
-    Hostile("gzip-bomb-vmdk", zipped(VMWARE[:-512] + struct.pack("<QII", 1 << 30, 0, 1).ljust(512) + bytes(200 * MIB)),
+    Hostile("gzip-bomb", zipped(b"", 64), "unpacks to more than", "raw", "gzip", MIB),
+    Hostile("gzip-bomb-vmdk", zipped(VMWARE[:-512] + struct.pack("<QII", 1 << 30, 0, 1).ljust(512), 200),
             "unpacks to more than", None, "gzip", SIZE),
-    Hostile("gzip-bomb-qcow2", zipped(QCOW2 + bytes(200 * MIB)), "unpacks to more than", None, "gzip", SIZE),
+    Hostile("gzip-bomb-qcow2", zipped(QCOW2, 200), "unpacks to more than", None, "gzip", SIZE),
     Hostile("gzip-cut", changed(gzip.compress(sound("raw")), cut(-100)), "cut off", None, "gzip", SIZE),
     Hostile("gzip-that-is-none", changed(sound("raw")), "gzip says", None, "gzip", SIZE),
     Hostile("gzip-of-backed-qcow2", lambda path: (backed(OUTSIDE)(path), zipped(path.read_bytes())(path)),

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The state of emulated TPMs: small files of swtpm(8), which libvirt keeps by the UUID of the domain.
 
-libvirt makes a new state when a domain starts for which there is none.
+They belong to the user that swtpm runs as (libvirt src/qemu/qemu_tpm.c). libvirt makes a new state when a domain
+starts for which there is none, and has no call to copy one.
 """
 
 from __future__ import annotations
@@ -60,9 +61,18 @@ def place_copy(files: Files, name: str, uuid: str) -> None:
 
 def discard_copy(files: Files, name: str) -> None:
     """Remove the staged state, if there is one."""
-    for directory, below, names in os.walk(staged_directory(name), topdown=False):
-        for file in names:
-            files.remove(os.path.join(directory, file))
-        for inner in below:
-            files.remove_directory(os.path.join(directory, inner))
-        files.remove_directory(directory)
+    _remove(files, staged_directory(name))
+
+
+def remove_tpm_state(files: Files, uuid: str) -> None:
+    """Remove the state of the domain's TPM with its keys; the domain is off, and has no TPM any more."""
+    _remove(files, state_directory(uuid))
+
+
+def _remove(files: Files, directory: str) -> None:
+    for below, directories, names in os.walk(directory, topdown=False):
+        for name in names:
+            files.remove(os.path.join(below, name))
+        for name in directories:
+            files.remove_directory(os.path.join(below, name))
+    files.remove_directory(directory)

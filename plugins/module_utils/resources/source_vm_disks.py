@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..catalog.naming import PARTIAL, SOURCE_VMS, our_files
+from ..catalog.naming import PARTIAL, SOURCE_VMS, is_layer_file, our_files, snapshot_stem
 from ..disk import qcow2, qemu_img
 from ..errors import BadInput, Conflict, Damaged, InUse, NotFound
 from ..files import Files, require_space
@@ -102,15 +102,25 @@ def nvram_path(pool_path: str, name: str) -> str:
 
 
 def files_named(directory: str, name: str, rest: str = r"disk\d+\.(qcow2|raw)") -> list[str]:
-    """Return the files in the directory that carry a disk name of the source VM: only source_vm makes such."""
+    """Return the files in the directory that are of disks and snapshots of the source VM by their names.
+
+    Only source_vm and source_vm_snapshot make such. Manifests of snapshots come first: without them the rest is none.
+    """
     pattern = re.compile(re.escape(name) + r"\." + rest)
     if not os.path.isdir(directory):
         return []
-    return [os.path.join(directory, file) for file in sorted(os.listdir(directory)) if pattern.fullmatch(file)]
+    found = [
+        file
+        for file in os.listdir(directory)
+        if pattern.fullmatch(file) or is_layer_file(file, name) or file.startswith(snapshot_stem(name, ""))
+    ]
+    return [
+        os.path.join(directory, file) for file in sorted(found, key=lambda file: (not file.endswith(".json"), file))
+    ]
 
 
 def made_here(pool_path: str, name: str) -> list[str]:
-    """Return the disks that source_vm made for the source VM, finished ones."""
+    """Return the disks that source_vm made for the source VM, finished ones, with the layers of its snapshots."""
     return files_named(os.path.join(pool_path, SOURCE_VMS), name)
 
 

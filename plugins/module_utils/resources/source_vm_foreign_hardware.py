@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..appliance.model import Nic, System
 from ..errors import BadInput
+from ..hypervisor.topology import require_whole_sockets
 from ..hypervisor.virt_install import DiskHardware, HardwareRequest, NetworkHardware
 from ..sizes import MEBIBYTE, MINIMAL_MEMORY, human_size
 from .source_vm_new import CDROM_DRIVES, DEFAULT_MEMORY, DEFAULT_NETWORKS, DEFAULT_VCPUS
@@ -67,6 +68,9 @@ def request_for(
         cdrom_drives=max(CDROM_DRIVES, system.cdroms if system else 0, len(desired.tool_images or ())),
         networks=_networks(desired, system, source, there),
         cores_per_socket=_cores_per_socket(desired, system, vcpus),
+        boot=desired.boot,
+        video=desired.video,
+        agent_channel=desired.agent_channel is not False,
     )
 
 
@@ -122,6 +126,10 @@ def _firmware(system: System | None, architecture: str) -> str | None:
 
 
 def _cores_per_socket(desired: Desired, system: System | None, vcpus: int) -> int | None:
+    """Return what the task says, which must divide the processors; else what the descriptor says, where that does."""
+    if desired.cores_per_socket is not None:
+        require_whole_sockets(vcpus, desired.cores_per_socket)
+        return desired.cores_per_socket
     cores = system.cores_per_socket if system is not None and desired.vcpus is None else None
     return cores if cores and cores > 1 and vcpus % cores == 0 else None
 

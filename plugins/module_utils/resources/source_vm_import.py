@@ -124,6 +124,8 @@ def _read(host: Host, name: str, pool_path: str, source: ForeignSource) -> _Subj
 
 def _choose(systems: Sequence[System], source: ForeignSource) -> System:
     """Return the system that the task names, or the only one there is."""
+    if not systems:
+        raise BadInput(f"{source.path} describes no virtual system; there is nothing to import")
     ids = ", ".join(str(system.id) for system in systems)
     if source.system is None:
         if len(systems) > 1:

@@ -19,6 +19,7 @@ from ..hypervisor.kvm_probe import usable_virt_type
 from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.offers import require_offered
+from ..hypervisor.topology import require_whole_sockets
 from ..hypervisor.virt_install import DiskHardware, HardwareRequest, NetworkHardware, domain_xml
 from . import source_vm_disks
 from .source_vm_creation import Blueprint, require_tool_images
@@ -46,10 +47,13 @@ def draw(host: Host, desired: Desired, pool_path: str) -> Blueprint:
     disks = source_vm_disks.lay_out(pool_path, desired.name, desired.disks)
     source_vm_disks.require_possible(disks, pool_path, list_domains(host))
     os_id = desired.os or DEFAULT_OS
+    vcpus = desired.vcpus or DEFAULT_VCPUS
+    require_whole_sockets(vcpus, desired.cores_per_socket)
     request = HardwareRequest(
         name=desired.name,
         os_profile=osinfo.profile_of(os_id, osinfo.known_releases()),
-        vcpus=desired.vcpus or DEFAULT_VCPUS,
+        vcpus=vcpus,
+        cores_per_socket=desired.cores_per_socket,
         memory=desired.memory or DEFAULT_MEMORY,
         virt_type=virt_type_for(host, desired),
         firmware=desired.firmware,
@@ -58,6 +62,9 @@ def draw(host: Host, desired: Desired, pool_path: str) -> Blueprint:
         disks=[DiskHardware(disk.request.format, disk.request.bus) for disk in disks],
         cdrom_drives=max(CDROM_DRIVES, len(desired.tool_images or ())),
         networks=networks,
+        boot=desired.boot,
+        video=desired.video,
+        agent_channel=desired.agent_channel is not False,
     )
     facts = facts_of(desired, desktop_type, os_id, request.os_profile, NEW)
     return blueprint_of(host, desired, pool_path, disks, request, facts)
