@@ -45,6 +45,7 @@ def request(wanted=None, system=PLAIN, buses=("scsi",), **there):
         ({}, {"vcpus": 4, "cores_per_socket": 3}, (4, None, 2 * GIB, "bios", None)),
         ({}, {"vcpus": 4, "cores_per_socket": 1, "memory": GIB + 1}, (4, None, GIB + 1024**2, "bios", None)),
         ({"vcpus": 6, "memory": 3 * GIB}, {"vcpus": 4, "cores_per_socket": 2}, (6, None, 3 * GIB, "bios", None)),
+        ({"cores_per_socket": 4}, {"vcpus": 8, "cores_per_socket": 2}, (8, 4, 2 * GIB, "bios", None)),
         ({}, {"firmware": "uefi", "tpm": True}, (2, None, 2 * GIB, "uefi", True)),
         ({}, {"firmware": "uefi", "secure_boot": True}, (2, None, 2 * GIB, "uefi-secure", None)),
         ({"firmware": "uefi", "tpm": False}, {"tpm": True}, (2, None, 2 * GIB, "uefi", False)),
