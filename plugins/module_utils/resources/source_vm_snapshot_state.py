@@ -115,7 +115,8 @@ def read_layered(host: Host, name: str) -> Layered | None:
         disks=tuple(_resolved(disk) for disk in disks_of(domain)),
         snapshots=snapshots,
         tree=tree,
-        memories=Memories(memories.read_nvram(domain), memories.read_tpm(domain)),
+        # The state of a TPM that was taken away is still there.
+        memories=Memories(memories.read_nvram(domain), memories.read_tpm(domain) if hardware.tpm else ()),
         firmware=hardware.firmware,
         tpm=hardware.tpm,
         agent_connected=bool(shown and shown.agent_connected),
