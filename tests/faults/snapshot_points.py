@@ -241,10 +241,11 @@ def wrong_content(moments: set[int]) -> list[str]:
     """Return what does not read as it must: I(moments) are those that the VM may show."""
     shown = {reads(path, disk_format, moments) for path, disk_format in tops()}
     wrong = [] if len(shown) == 1 and None not in shown else [f"the VM reads {shown}, not one of {moments}"]
-    for snapshot in SnapshotStore(DISKS, VM, Files()).snapshots():
-        if any(reads(disk.file, disk.format, [MOMENTS[snapshot.name]]) is None for disk in snapshot.disks):
-            wrong.append(f"snapshot {snapshot.name} does not read as it was made")
-    return wrong
+    return wrong + [
+        f"snapshot {snapshot.name} does not read as it was made"
+        for snapshot in SnapshotStore(DISKS, VM, Files()).snapshots()
+        if any(reads(disk.file, disk.format, [MOMENTS[snapshot.name]]) is None for disk in snapshot.disks)
+    ]
 
 
 def wrong_after_next_run(scenario: Scenario) -> list[str]:
@@ -264,11 +265,12 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
         wrong.append(f"snapshots in the end: {there}")
     files = [name for name in os.listdir(DISKS) if ".disk" in name]
     others = [name for name in os.listdir(DISKS) if "@" in name]
-    kept = 2 if scenario.running else 3
-    if not 0 <= len(files) - 2 * scenario.layers <= 2 * scenario.spare or len(others) != sum(
-        3 if n in BEFORE else kept for n in there
-    ):
-        wrong.append(f"files in the end: {sorted(files + others)}")
+    most = 2 * (scenario.layers + scenario.spare)
+    kept_of_new = 2 if scenario.running else 3  # without TPM
+    if not 2 * scenario.layers <= len(files) <= most:
+        wrong.append(f"layers in the end: {sorted(files)}")
+    if len(others) != sum(3 if name in BEFORE else kept_of_new for name in there):
+        wrong.append(f"files of snapshots in the end: {sorted(others)}")
     with open(NVRAM, "rb") as variables, open(f"{TPM}/tpm2/tpm2-00.permall", "rb") as keys:
         memories = {variables.read(1)[0], keys.read(1)[0]}
     if memories != {scenario.vm} and not scenario.running:

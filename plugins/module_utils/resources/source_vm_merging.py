@@ -16,14 +16,14 @@ from ..errors import Busy, WrongState
 from ..files import Files, require_space, sync_directory
 from ..hypervisor import snapshots as layering
 from ..hypervisor.connection import Host
-from .source_vm_snapshot_state import Layered, require_unshared
+from .source_vm_snapshot_state import Layered, require_unshared, users_of_layers
 from .source_vm_snapshot_work import locked, make_overlay, read_again, store_of
 
 
 def take_step(host: Host, source_vm: str, step: Step, timeout: float) -> None:
     """Merge or remove a layer that nothing needs. Raises Busy when another run changed what there is."""
     with locked(host, source_vm) as vm:
-        require_unshared(vm)
+        require_unshared(vm, users_of_layers(host, vm))
         if step not in vm.tree.steps():
             raise Busy(f"the snapshots of source VM {source_vm} were changed by another run; run again")
         if isinstance(step, Remove):
