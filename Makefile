@@ -53,6 +53,11 @@ sanity: setup-quick ## ansible-test sanity
 unit: setup-quick ## unit tests: no libvirt, no network
 	@pytest tests/unit
 
+.PHONY: corpus
+corpus: setup-quick ## compare appliance_info with a folder of descriptors: make corpus DIR=folder
+	@tools/link-working-tree
+	@python tests/corpus/run.py "$(DIR)"
+
 .PHONY: lab-up
 lab-up: setup ## start the test hosts (LAB=name for several side by side)
 	@tests/lab/lab up
@@ -68,6 +73,17 @@ integration: setup ## integration tests on the test hosts
 .PHONY: faults
 faults: setup ## kill -9 and failures at every step, on a test host
 	@pytest tests/faults
+
+SECONDS_EACH ?= 30
+
+.PHONY: fuzz
+fuzz: ## fuzz the readers of foreign files, SECONDS_EACH (30) for each
+	@tools/setup build/venv-fuzz fuzz checks
+	@tests/fuzz/run $(SECONDS_EACH)
+
+.PHONY: hostile
+hostile: setup-quick ## make the folder of hostile files, build/hostile
+	@tests/hostile/make_files.py build/hostile
 
 .PHONY: molecule
 molecule: setup collection ## tests of the roles on the test hosts

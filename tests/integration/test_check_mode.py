@@ -16,10 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 POOL = "checked"
 PATH = "/srv/checked"
 
-# Everything that a module could have written: libvirt's definitions and states, and files with their times.
+# Everything that a module could have written: libvirt's definitions and states, and files with their times. How full
+# a pool's file system is, others change too.
 LOOK = f"""
 for name in $(virsh list --all --name); do virsh dumpxml --inactive $name; virsh domstate $name; done
-virsh pool-list --all --details
+virsh pool-list --all
+for pool in $(virsh pool-list --all --name); do
+    virsh pool-dumpxml $pool | grep -v -e '<capacity' -e '<allocation' -e '<available'
+done
 find {PATH} /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
     -printf '%p %s %m %T@\\n' 2>/dev/null | sort
 """
@@ -39,6 +43,11 @@ REQUESTS = {
         ({"name": "checked-new", "pool": POOL, "memory": "256MiB", "disks": [{"size": "64MiB"}]}, True),
         ({"name": "checked-src", "memory": "512MiB"}, True),
         ({"name": "checked-src", "state": "running"}, True),
+        ({"name": "checked-src", "state": "restarted"}, True),
+        ({"name": "checked-src", "vcpus": 4, "cores_per_socket": 2, "boot": ["cdrom"], "video": "virtio"}, True),
+        ({"name": "checked-src", "firmware": "uefi", "tpm": True, "agent_channel": False, "graphics": "none"}, True),
+        ({"name": "checked-src", "disks": [{"size": "128MiB"}, {"size": "64MiB"}]}, True),
+        ({"name": "checked-src", "detach_disks": [f"{PATH}/source-vms/checked-src.disk0.qcow2"]}, True),
         ({"name": "checked-src", "state": "absent", "remove_disks": True}, True),
     ],
     "guest_exec": [({"name": "checked-src", "cmd": "touch /touched"}, True)],
@@ -51,6 +60,7 @@ REQUESTS = {
         ({"name": "checked-pool", "image_pool": POOL, "state": "absent"}, True),
         ({"name": "checked-more", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 1}, True),
     ],
+    "appliance_info": [({"path": "/srv/checked.ovf"}, None)],
     "image_host_facts": [({}, None)],
     "image_pool_info": [({}, None)],
     "tool_image_info": [({"pool": POOL}, None)],
@@ -65,6 +75,7 @@ def furnished(hv1):
     """A host with one of everything: what a module could damage in check mode."""
     hv1.run("truncate -s 1M /srv/checked-tools.iso && printf '\\001CD001\\001' | "
             "dd of=/srv/checked-tools.iso bs=1 seek=32768 conv=notrunc status=none")  # fmt: skip
+    hv1.run("echo '<Envelope><VirtualSystem/></Envelope>' >/srv/checked.ovf")
     hv1.module("image_pool", name=POOL, path=PATH)
     hv1.module("image_pool", name=f"{POOL}-spare", path=f"{PATH}-spare")
     hv1.module("tool_image", name="tools", pool=POOL, src="/srv/checked-tools.iso", remote_src=True)
@@ -80,7 +91,7 @@ def furnished(hv1):
     hv1.module("tool_image", name="tools", pool=POOL, state="absent")
     for pool in (POOL, f"{POOL}-spare"):
         hv1.module("image_pool", name=pool, state="absent")
-    hv1.run(f"rm -r /srv/checked-tools.iso {PATH} {PATH}-spare")
+    hv1.run(f"rm -r /srv/checked-tools.iso /srv/checked.ovf {PATH} {PATH}-spare")
 
 
 def test_every_module_is_asked():

@@ -4,16 +4,26 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from stream_optimized import stream_optimized
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import foreign
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.content import Content, Span
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, CheckModeWrite, Damaged, NotFound
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.reading import ContentReader
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
+    BadInput,
+    CheckModeWrite,
+    Damaged,
+    InUse,
+    NotFound,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 
 MIB = 1024**2
@@ -26,6 +36,7 @@ VARIANTS = [
     ("vmdk", "subformat=monolithicSparse"),
     ("vmdk", "subformat=monolithicSparse,zeroed_grain=on"),
     ("vmdk", "subformat=streamOptimized"),
+    ("vmdk", "as VMware writes it"),
     ("vhd", "subformat=dynamic,force_size=on"),
     ("vhd", "subformat=fixed,force_size=on"),
     ("vhdx", "subformat=dynamic"),
@@ -58,6 +69,9 @@ def original(tmp_path_factory) -> Path:
 
 def make(original: Path, path: Path, disk_format: str, options: str) -> str:
     """Make a disk file of the format out of the original."""
+    if options == "as VMware writes it":
+        path.write_bytes(stream_optimized(original.read_bytes()))
+        return str(path)
     words = [word for word in options.split(",") if word != "packed"]
     command = ["qemu-img", "convert", "-f", "raw", "-O", QEMU_NAMES.get(disk_format, disk_format)]
     command += ["-c"] if "packed" in options else []
@@ -84,6 +98,14 @@ def test_copy_is_what_the_guest_saw(original, tmp_path, disk_format, options):
     assert target.stat().st_blocks * 512 <= disk.space + 64 * 1024
 
 
+def test_qemu_reads_the_same_of_what_vmware_writes(original, tmp_path):
+    path = make(original, tmp_path / "disk", "vmdk", "as VMware writes it")
+
+    subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", path, str(tmp_path / "qemu")], check=True)
+
+    assert (tmp_path / "qemu").read_bytes() == original.read_bytes()
+
+
 @pytest.mark.parametrize(("disk_format", "options"), VARIANTS, ids=IDS)
 def test_disk_in_the_middle_of_an_archive_is_copied_from_there(original, tmp_path, disk_format, options):
     path = Path(make(original, tmp_path / "disk", disk_format, options))
@@ -98,7 +120,7 @@ def test_disk_in_the_middle_of_an_archive_is_copied_from_there(original, tmp_pat
 
 
 @pytest.mark.parametrize("chunk", [1_000_001, 4 * MIB])
-@pytest.mark.parametrize(("disk_format", "options"), VARIANTS[:8], ids=IDS[:8])
+@pytest.mark.parametrize(("disk_format", "options"), VARIANTS[:9], ids=IDS[:9])
 def test_disk_in_chunks_is_one_disk(original, tmp_path, disk_format, options, chunk):
     data = Path(make(original, tmp_path / "disk", disk_format, options)).read_bytes()
     spans = []
@@ -110,6 +132,98 @@ def test_disk_in_chunks_is_one_disk(original, tmp_path, disk_format, options, ch
     converted(Content("disk in chunks", tuple(spans)), tmp_path / "copy")
 
     assert (tmp_path / "copy").read_bytes() == original.read_bytes()
+
+
+def packed(path: str, capacity: int | None = SIZE, change=lambda data: data) -> Content:
+    """Pack the file, and take it away so that nothing but the packed one can have been read."""
+    with open(path, "rb") as stream:
+        data = change(gzip.compress(stream.read(), 1))
+    os.unlink(path)
+    Path(f"{path}.gz").write_bytes(data)
+    half = len(data) // 2
+    return Content(
+        "disk.gz", (Span(f"{path}.gz", 0, half), Span(f"{path}.gz", half, len(data) - half)), "gzip", capacity
+    )
+
+
+@pytest.mark.parametrize(("disk_format", "options"), [*VARIANTS[:9], VARIANTS[14]], ids=[*IDS[:9], IDS[14]])
+def test_packed_disk_is_unpacked_on_the_way(original, tmp_path, disk_format, options):
+    content = packed(make(original, tmp_path / "disk", disk_format, options))
+
+    disk = converted(content, tmp_path / "copy", disk_format)
+
+    assert (disk.format, disk.virtual_size) == (disk_format, SIZE)
+    assert (tmp_path / "copy").read_bytes() == original.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["copy", "disk.gz"]
+
+
+def test_packed_disk_may_be_of_several_members_with_padding_behind(original, tmp_path):
+    data = original.read_bytes()
+    members = gzip.compress(data[:MIB], 1) + gzip.compress(data[MIB:], 1) + bytes(9000)
+    (tmp_path / "disk.gz").write_bytes(members)
+
+    converted(Content("disk", (Span(str(tmp_path / "disk.gz"), 0, len(members)),), "gzip", SIZE), tmp_path / "copy")
+
+    assert (tmp_path / "copy").read_bytes() == data
+
+
+def test_packed_stream_optimized_vmdk_says_itself_how_large_it_is(original, tmp_path):
+    content = packed(make(original, tmp_path / "disk", "vmdk", "subformat=streamOptimized"), None)
+
+    assert converted(content, tmp_path / "copy").virtual_size == SIZE
+
+
+def test_packed_raw_disk_whose_size_nobody_says_is_refused(original, tmp_path):
+    shutil.copy(original, tmp_path / "disk")
+
+    with pytest.raises(BadInput, match="nothing says how large"):
+        foreign.inspect(packed(str(tmp_path / "disk"), None), None)
+
+
+@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[3], VARIANTS[10]])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data[: len(data) // 2], "cut off"),
+        (lambda data: data[:-8] + bytes(4) + data[-4:], "gzip says .*incorrect data check"),
+        (lambda data: data[:5000] + bytes(64) + data[5064:], "damaged"),
+    ],
+)
+def test_damage_of_packed_disk_leaves_nothing(original, tmp_path, disk_format, options, change, message):
+    content = packed(make(original, tmp_path / "disk", disk_format, options), SIZE, change)
+    disk = foreign.inspect(content, disk_format)
+
+    with pytest.raises(Damaged, match=message):
+        foreign.convert(Files(), disk, str(tmp_path / "copy"))
+
+    assert os.listdir(tmp_path) == ["disk.gz"]
+
+
+@pytest.mark.parametrize(("disk_format", "options"), [VARIANTS[0], VARIANTS[10]])
+def test_packed_bomb_stops_at_the_stated_size(tmp_path, disk_format, options):
+    start = b"QFI\xfb" + bytes(65536) if disk_format == "qcow2" else b"x"
+    data = gzip.compress(start + bytes(100 * MIB))
+    (tmp_path / "bomb.gz").write_bytes(data)
+    content = Content("bomb", (Span(str(tmp_path / "bomb.gz"), 0, len(data)),), "gzip", 8 * MIB)
+
+    with pytest.raises(Damaged, match="bomb unpacks to more than"):
+        foreign.convert(Files(), foreign.inspect(content, None), str(tmp_path / "copy"))
+
+    assert os.listdir(tmp_path) == ["bomb.gz"]
+
+
+def test_other_packing_is_refused(original):
+    content = Content("disk", foreign.content_of_file(str(original)).spans, "bzip2", SIZE)
+
+    with pytest.raises(BadInput, match="only gzip"):
+        foreign.inspect(content, None)
+
+
+def test_packed_file_with_another_name_is_not_taken_for_raw(original, tmp_path):
+    (tmp_path / "disk.img").write_bytes(gzip.compress(original.read_bytes(), 1))
+
+    with pytest.raises(Damaged, match="packed with gzip, which its name does not say"):
+        foreign.inspect(foreign.content_of_file(str(tmp_path / "disk.img")), None)
 
 
 def test_copy_grows_to_what_the_descriptor_says(original, tmp_path):
@@ -198,6 +312,30 @@ def test_link_in_a_content_is_not_followed(original, tmp_path):
 
     with pytest.raises(BadInput, match="symbolic link"):
         foreign.inspect(Content("disk", (Span(str(tmp_path / "link"), 0, SIZE),)), None)
+
+
+def test_disk_that_a_vm_writes_to_is_in_use(original, tmp_path):
+    path = shutil.copy(original, tmp_path / "disk")
+    vm = subprocess.Popen(["qemu-io", "-f", "raw", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert vm.stdout.read(7) == b"qemu-io"  # its prompt: the file is open now
+        with pytest.raises(InUse, match="a running VM may write to it"):
+            foreign.inspect(foreign.content_of_file(str(path)), None)
+    finally:
+        vm.communicate(b"quit\n")
+
+    assert foreign.inspect(foreign.content_of_file(str(path)), None).format == "raw"
+
+
+def test_no_vm_can_write_to_a_disk_while_it_is_read(original, tmp_path):
+    path = str(shutil.copy(original, tmp_path / "disk"))
+
+    with ContentReader(foreign.content_of_file(path)):
+        refused = subprocess.run(["qemu-io", "-f", "raw", path], input=b"", capture_output=True, check=False)
+        shared = subprocess.run(["qemu-img", "check", "-f", "qcow2", path], capture_output=True, check=False)
+
+    assert b'Failed to get "write" lock' in refused.stderr
+    assert b"lock" not in shared.stderr
 
 
 @pytest.mark.parametrize("options", ["compat=1.1", "packed,compression_type=zstd"])

@@ -46,6 +46,11 @@ class Version:
         return Version(self.major, self.minor + 1)
 
 
+def is_version(text: str) -> bool:
+    """Whether the text is a version as L(Version.parse) reads it."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def check_name(name: str, option: str) -> str:
     """Return I(name), when it can name an image, marker, tool image, source VM or desktop pool; else raise BadInput."""
     if not _NAME.fullmatch(name):

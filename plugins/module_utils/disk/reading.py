@@ -14,17 +14,18 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from ..errors import BadInput, Damaged, NotFound
-from .content import Content
+from .content import Content, Span
+from .image_lock import keep_writers_away
 
 _MAX_FILES = 500  # each is kept open; a process may have 1024
 _PIECE = 1024**2
-_SECTOR = 512
 
 
 class ContentReader:
     """Random access to the bytes of a content as they lie there. A context manager; its threads may share it.
 
-    Only regular files are opened, and no symbolic link is followed. Entering it raises NotFound, BadInput and Damaged.
+    Only regular files are opened, and no symbolic link is followed. While it is open, no VM can
+    be started on them. Entering it raises NotFound, BadInput, InUse and Damaged.
     """
 
     def __init__(self, content: Content) -> None:
@@ -45,6 +46,13 @@ class ContentReader:
             raise
         return self
 
+    @classmethod
+    def of_open_file(cls, name: str, descriptor: int, length: int) -> ContentReader:
+        """Return a reader of an open file that has no name any more; leaving it closes the descriptor."""
+        reader = cls(Content(name, (Span("", 0, length),)))
+        reader._descriptors[""] = descriptor
+        return reader
+
     def __exit__(self, *_error: object) -> None:
         while self._descriptors:
             os.close(self._descriptors.popitem()[1])
@@ -54,6 +62,7 @@ class ContentReader:
             if len(self._descriptors) == _MAX_FILES:
                 raise BadInput(f"{self.name} lies in more than {_MAX_FILES} files; put them together into one first")
             self._descriptors[path] = open_regular(path)
+            keep_writers_away(self._descriptors[path], path)
         return self._descriptors[path]
 
     def read(self, offset: int, length: int) -> bytes:

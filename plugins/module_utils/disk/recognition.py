@@ -11,6 +11,7 @@ from .reading import ContentReader
 
 FORMATS = ("raw", "vmdk", "vhd", "vhdx", "qcow2")
 _START = 1024
+_GZIP = b"\x1f\x8b\x08"
 
 # Parts of the URIs by which OVF descriptors name formats (DSP0243, "DiskSection": any URI), in small letters. What
 # they say of the variant (#streamOptimized, #sparse, #compressed) is wrong too often to be used.
@@ -18,23 +19,30 @@ _IN_URIS = (("vmdk", "vmdk"), ("vhdx", "vhdx"), ("vhd", "vhd"), ("linkid=137171"
 
 
 def recognize(reader: ContentReader, stated_format: str | None) -> str:
-    """Return the format of the disk: one of L(FORMATS).
+    """Return the format of the disk: one of L(FORMATS). Raises what L(choose) does."""
+    return choose(reader.name, reader.read(0, min(_START, reader.length)), _end(reader), stated_format)
+
+
+def choose(name: str, start: bytes, end: bytes, stated_format: str | None) -> str:
+    """Return the format of a disk file with the first and the last bytes.
 
     Raises Damaged when the content contradicts what is said or is of two formats, BadInput for an unknown name.
     """
     stated = stated_name(stated_format)
     if stated == "raw":
         return "raw"
-    found = formats_found(reader.read(0, min(_START, reader.length)), _end(reader))
+    found = formats_found(start, end)
     if stated in found:
         return stated
     if stated is not None:
         raise Damaged(
-            f"{reader.name} is said to be {stated} ({stated_format}), but its content is "
+            f"{name} is said to be {stated} ({stated_format}), but its content is "
             f"{' and '.join(found) or 'of no known format'}; say its real format, or get the file anew"
         )
+    if not found and start.startswith(_GZIP):
+        raise Damaged(f"{name} is packed with gzip, which its name does not say; call it NAME.gz, or unpack it first")
     if len(found) > 1:
-        raise Damaged(f"{reader.name} is {' and '.join(found)} at the same time; say which of them counts")
+        raise Damaged(f"{name} is {' and '.join(found)} at the same time; say which of them counts")
     return found[0] if found else "raw"
 
 

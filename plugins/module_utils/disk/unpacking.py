@@ -8,7 +8,7 @@ import mmap
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from .extents import by_chunk
@@ -37,6 +37,24 @@ def copy_runs(reader: ContentReader, runs: Iterator[Run], size: int, target: Spa
         finally:
             for future in pending:
                 future.cancel()
+
+
+def write_stream(pieces: Iterable[tuple[int, bytes]], target: SparseFile) -> None:
+    """Write what comes, as (offset, bytes) in guest order,; what lies between is zero."""
+    buffer = memoryview(mmap.mmap(-1, _CHUNK))  # aligned to pages, as O_DIRECT wants it
+    start = filled = 0
+    for offset, piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            if offset >= start + _CHUNK:
+                write_data(target, start, buffer[:filled])
+                start, filled = offset // _CHUNK * _CHUNK, 0
+            at = offset - start
+            count = min(len(rest), _CHUNK - at)
+            buffer[filled:at] = bytes(at - filled)
+            buffer[at : at + count] = rest[:count]
+            offset, filled, rest = offset + count, at + count, rest[count:]
+    write_data(target, start, buffer[:filled])
 
 
 class _Copier:

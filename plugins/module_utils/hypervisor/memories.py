@@ -1,10 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a VM remembers besides its disks: the file of its UEFI variables, and the state of its emulated TPM.
-
-libvirt keeps the state of a TPM in C(/var/lib/libvirt/swtpm/UUID/tpm2), owned by the user that swtpm runs as
-(libvirt src/qemu/qemu_tpm.c); there is no call to copy it.
-"""
+"""What a VM remembers besides its disks: the file of its UEFI variables, and the state of its emulated TPM."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ from dataclasses import dataclass
 from ..errors import WrongState
 from ..files import Files
 from .domains import Domain
-
-TPM_STATES = "/var/lib/libvirt/swtpm"
+from .tpm_state import state_directory
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ def read_nvram(domain: Domain) -> bytes | None:
 
 def read_tpm(domain: Domain) -> tuple[tuple[str, bytes], ...]:
     """Return the files of the TPM's state by their paths in its directory; none before the first start."""
-    directory = _tpm_directory(domain)
+    directory = state_directory(domain.uuid)
     found = []
     for below, _directories, names in os.walk(directory):
         for name in names:
@@ -58,7 +53,7 @@ def prepare(files: Files, domain: Domain, nvram: bytes | None, tpm: tuple[tuple[
         staged = _staged(domain, domain.nvram)
         files.write(staged, nvram, 0o600)
         ready.append((staged, domain.nvram))
-    directory, there = _tpm_directory(domain), read_tpm(domain)
+    directory, there = state_directory(domain.uuid), read_tpm(domain)
     for name, content in tpm:
         if (name, content) not in there:
             path = os.path.join(directory, name)
@@ -96,14 +91,10 @@ def _staged(domain: Domain, path: str) -> str:
 
 def _remove_staged(files: Files, domain: Domain) -> None:
     """Remove what a killed run prepared in the directory of the TPM's state."""
-    for below, _directories, names in os.walk(_tpm_directory(domain)):
+    for below, _directories, names in os.walk(state_directory(domain.uuid)):
         for name in names:
             if name.startswith(".") and name.lstrip(".").startswith(f"{domain.name}@restored."):
                 files.remove(os.path.join(below, name))
-
-
-def _tpm_directory(domain: Domain) -> str:
-    return os.path.join(TPM_STATES, domain.uuid)
 
 
 def _content(path: str) -> bytes:

@@ -175,8 +175,15 @@ def _manifest(
             snapshot=publication.snapshot,
             snapshot_id=source.snapshot.id if source.snapshot else "",
         ),
+        parent=_parent(publication, source),
         description=publication.description,
     )
+
+
+def _parent(publication: Publication, source: SourceVm) -> Version | None:
+    """Return the version of the same image that the source VM was made from."""
+    image, _at, version = source.facts.get("parent", "").partition("@")
+    return Version.parse(version) if image == publication.image else None
 
 
 @contextlib.contextmanager

@@ -13,10 +13,11 @@ from ..catalog.naming import PARTIAL, SOURCE_VMS
 from ..disk import qemu_img
 from ..disk.chain import DiskFile
 from ..errors import Damaged
+from ..hypervisor import tpm_state
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, DomainDisk, list_domains
+from ..hypervisor.domains import Domain, DomainDisk
 from ..hypervisor.hardware import Hardware, read_hardware
-from ..hypervisor.live import Live, read_live
+from ..hypervisor.live import Live, ask_addresses, read_live
 from .source_vm_layers import own_layers
 from .source_vm_snapshot_state import read_snapshots
 
@@ -77,6 +78,8 @@ class SourceVmState:
     # Finished disks that a killed run left in .partial: (where each lies, where it belongs).
     unplaced: tuple[tuple[str, str], ...] = ()
     snapshots: tuple[str, ...] = ()
+    # A copied TPM state waits for the VM that a killed run defined.
+    tpm_is_staged: bool = False
 
     @property
     def facts(self) -> dict[str, str]:
@@ -98,6 +101,8 @@ def tool_image_of(path: str | None) -> str | None:
 def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
     """Return the domain in the eyes of source_vm, whether it is marked as one or not."""
     live = read_live(host, domain.name) if domain.running else None
+    if live is not None and not domain.paused:
+        live = ask_addresses(host, domain.name, live)
     return SourceVmState(
         domain=domain,
         hardware=read_hardware(domain.xml),
@@ -110,6 +115,7 @@ def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
         ),
         unplaced=tuple(_unplaced(domain)),
         snapshots=tuple(snapshot.name for snapshot in read_snapshots(host, domain)),
+        tpm_is_staged=tpm_state.is_staged(domain.name, domain.uuid),
     )
 
 
@@ -121,19 +127,26 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "uuid": domain.uuid,
         "state": domain.state,
         "pool": vm.facts.get("pool"),
+        "origin": vm.facts.get("origin"),
         "desktop_type": vm.facts.get("desktop_type"),
         "os": vm.facts.get("os"),
         "os_profile": vm.facts.get("os_profile"),
         "description": hardware.description,
         "virt_type": hardware.virt_type,
         "vcpus": hardware.vcpus,
+        "cores_per_socket": hardware.cores_per_socket,
+        "max_vcpus": hardware.max_vcpus,
         "memory": hardware.memory,
         "firmware": vm.firmware,
         "secure_boot": hardware.secure_boot,
         "tpm": hardware.tpm,
+        "boot": list(hardware.boot),
         "graphics": hardware.graphics,
+        "video": hardware.video,
+        "agent_channel": hardware.agent_channel,
         "console": live.console if live else None,
         "agent_connected": live.agent_connected if live else False,
+        "addresses_from": live.addresses_from if live else None,
         "autostart": domain.autostart,
         "disks": [
             {
@@ -162,17 +175,6 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
     }
 
 
-def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the source VM of the name, or all of them."""
-    name = params["name"]
-    found = [
-        read_source_vm(host, domain)
-        for domain in list_domains(host)
-        if domain.mark and domain.mark.kind == "source_vm" and name in (None, domain.name)
-    ]
-    return {"source_vms": [source_vm_result(vm) for vm in found]}
-
-
 def _disk(disk: DomainDisk, source_vm: str) -> Disk:
     virtual_size = allocated = None
     if disk.path:
@@ -188,7 +190,8 @@ def _disk(disk: DomainDisk, source_vm: str) -> Disk:
 
 
 def _unplaced(domain: Domain) -> list[tuple[str, str]]:
-    pairs = [(_finished_in_partial(disk.path), disk.path) for disk in domain.disks if disk.path]
+    paths = [*(disk.path for disk in domain.disks), domain.nvram]
+    pairs = [(_finished_in_partial(path), path) for path in paths if path]
     return [(partial, path) for partial, path in pairs if partial]
 
 

@@ -33,7 +33,7 @@ _GRAIN_MARKER = struct.Struct("<QI")  # guest sector, bytes of packed data; the 
 _ZERO_GRAIN = 1
 _MARKER_FOOTER = 3
 _ZLIB_WINDOW = 15  # RFC 1950
-_MAX_DESCRIPTOR = 64 * 1024
+MAX_DESCRIPTOR = 64 * 1024
 _MAX_TABLE_ENTRIES = 4096
 _FOREIGN = {b"COWD": "an ESX delta or sparse disk (vmfsSparse)", b"\xbe\xba\xfe\xca": "an ESX seSparse disk"}
 
@@ -98,7 +98,7 @@ class Vmdk:
     def __init__(self, reader: ContentReader) -> None:
         self._reader = reader
         self._name = reader.name
-        start = reader.read(0, min(reader.length, _MAX_DESCRIPTOR))
+        start = reader.read(0, min(reader.length, MAX_DESCRIPTOR))
         header = read_header(self._name, start)
         self._require_descriptor(header)
         if header.directory_at_end:
@@ -115,7 +115,7 @@ class Vmdk:
                 f"{self._name} is one extent of a VMDK in several files: it has no descriptor; export the disk as one "
                 "file (as OVA, or vmware-vdiskmanager -r DISK -t 0 NEW)"
             )
-        if length > _MAX_DESCRIPTOR:
+        if length > MAX_DESCRIPTOR:
             raise Damaged(f"{self._name} is damaged: its VMDK descriptor has {length} bytes; get the file anew")
         self._reader.require(header.descriptor * SECTOR, length, "the descriptor of the VMDK")
         require_descriptor(self._name, self._reader.read(header.descriptor * SECTOR, length))

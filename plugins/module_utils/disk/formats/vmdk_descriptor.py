@@ -22,10 +22,11 @@ _EMBEDDED_TYPES = ("monolithicsparse", "streamoptimized")
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What the descriptor says: the kind of disk, whether it has a parent, and the names of its extents."""
+    """What the descriptor says: the kind of disk, whether it has a parent, kinds and names of its extents."""
 
     create_type: str
     parent: str | None
+    kinds: tuple[str, ...]
     extents: tuple[str, ...]
 
 
@@ -41,8 +42,10 @@ def parse(text: bytes) -> Descriptor:
     parent = None
     if settings.get("parentcid", _NO_PARENT).lower() != _NO_PARENT or settings.get("parentfilenamehint"):
         parent = settings.get("parentfilenamehint") or "not named"
-    extents = tuple(match[4] or "" for match in _EXTENT.finditer(lines))
-    return Descriptor(settings.get("createtype", ""), parent, extents)
+    extents = [(match[3], match[4] or "") for match in _EXTENT.finditer(lines)]
+    return Descriptor(
+        settings.get("createtype", ""), parent, tuple(kind for kind, _ in extents), tuple(name for _, name in extents)
+    )
 
 
 def require_no_parent(name: str, descriptor: Descriptor) -> None:
@@ -57,11 +60,11 @@ def require_no_parent(name: str, descriptor: Descriptor) -> None:
 def require_embedded(name: str, descriptor: Descriptor) -> None:
     """Raise Damaged unless the descriptor in a disk file describes that very file and no other."""
     require_no_parent(name, descriptor)
-    if len(descriptor.extents) != 1 or descriptor.create_type.lower() not in _EMBEDDED_TYPES:
+    if descriptor.kinds != ("SPARSE",) or descriptor.create_type.lower() not in _EMBEDDED_TYPES:
         raise Damaged(
-            f"{name} says that it is a VMDK of type {descriptor.create_type or 'unknown'} with "
-            f"{len(descriptor.extents)} extents; only monolithicSparse and streamOptimized with one extent are taken: "
-            "export the disk as one file (as OVA, or vmware-vdiskmanager -r DISK -t 0 NEW)"
+            f"{name} says that it is a VMDK of type {descriptor.create_type or 'unknown'} with extents of type "
+            f"{', '.join(descriptor.kinds[:3]) or 'none'}; only monolithicSparse and streamOptimized with one extent "
+            "of type SPARSE are taken: export the disk as one file (as OVA, or vmware-vdiskmanager -r DISK -t 0 NEW)"
         )
 
 
