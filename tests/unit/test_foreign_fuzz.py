@@ -33,7 +33,7 @@ def no_checksums(monkeypatch):
 
 @pytest.mark.parametrize("name", MUTABLES)
 @settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
