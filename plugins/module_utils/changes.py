@@ -13,8 +13,8 @@ from typing import Any
 class Change:
     """One difference between what is wanted and what is there, and the function that removes it.
 
-    I(before) and I(after) are what the diff shows: C(None) (absent) or plain data. Two changes are equal when
-    they say the same, so that the plans of tests compare.
+    I(before) and I(after) are what the diff shows: C(None) (absent) or plain data. I(notes) are sentences on what is
+    to be known of it besides. Two changes are equal when they say the same, so that the plans of tests compare.
     """
 
     verb: str
@@ -23,6 +23,7 @@ class Change:
     before: Any = None
     after: Any = None
     detail: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:

@@ -11,10 +11,16 @@ ARM_ARCHITECTURES = frozenset({"aarch64", "armv7l"})
 
 _ALL = frozenset(DESKTOP_TYPES)
 _VDI = frozenset({"vdi"})
+_VDI_AND_IDV = frozenset({"vdi", "idv"})
 
 # operation: (the desktop types that may, the rule as a sentence)
 _RULES = {
     "create a source VM": (_ALL, "every desktop type has source VMs"),
+    "create a source VM from an appliance": (_VDI, "source VMs from OVF and OVA are for VDI only"),
+    "create a source VM from a disk": (
+        _VDI_AND_IDV,
+        "source VMs from disks, as VHD and VHDX, are for VDI and IDV only",
+    ),
     "publish": (_ALL, "every desktop type is published"),
     "deploy to image hosts": (_VDI, "only VDI desktop images are deployed to desktop pools on image hosts"),
 }

@@ -86,6 +86,11 @@ class Files:
     def set_mode(self, path: str, mode: int) -> None:
         os.chmod(self.permit(path), mode)
 
+    def set_owner_as(self, path: str, other: str) -> None:
+        """Give the file the owner and group of the file or directory I(other)."""
+        status = os.stat(other)
+        os.chown(self.permit(path), status.st_uid, status.st_gid)
+
     @contextlib.contextmanager
     def lock(self, path: str, subject: str) -> Iterator[None]:
         """Hold the lock file for the block, and remove it then; the kernel drops a lock when the process dies.

@@ -23,7 +23,10 @@ from .hypervisor.connection import Host, open_host
 
 
 class Resource(Protocol):
-    """What a managed thing offers to L(run). C(Desired.from_params) checks what options alone can tell."""
+    """What a managed thing offers to L(run). C(Desired.from_params) checks what options alone can tell.
+
+    A resource whose changes carry notes also has a C(notes_key), by which the result has them.
+    """
 
     result_key: str
     Desired: Any
@@ -52,7 +55,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                     done.append(change)
                 if plan:
                     current = resource.observe(desired)
-            result = {resource.result_key: resource.to_result(current)}
+            result = {resource.result_key: resource.to_result(current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 
 
@@ -68,6 +71,14 @@ def run_reading(module: AnsibleModule, collect: Callable[[dict[str, Any]], dict[
     with _failures_told(module, []):
         result = collect(module.params)
     module.exit_json(changed=False, **result)
+
+
+def run_asking_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
+    """Exit the module with what I(collect) reads. Outside of check mode the connection is a writing one.
+
+    Over no other does libvirt ask guest agents, or take pictures of screens.
+    """
+    run_action(module, lambda host, params: {"changed": False, **collect(host, params)})
 
 
 def run_facts(module: AnsibleModule, collect: Callable[[Host], dict[str, Any]]) -> None:
@@ -98,6 +109,12 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
+
+
+def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:
+    """Return the notes on the changes, for a resource whose result has a key for them."""
+    key = getattr(resource, "notes_key", None)
+    return {key: [note for change in plan for note in change.notes]} if key else {}
 
 
 def _diff(module: AnsibleModule, plan: list[Change]) -> dict[str, Any]:

@@ -19,8 +19,8 @@ for _power, _letter in enumerate("kmgt", start=1):
     _UNITS[_letter] = _UNITS[_letter + "ib"] = 1024**_power
     _UNITS[_letter + "b"] = 1000**_power
 
-_MEBIBYTE = 1024**2
-_MINIMAL_MEMORY = 16 * _MEBIBYTE
+MEBIBYTE = 1024**2
+MINIMAL_MEMORY = 16 * MEBIBYTE
 ACCEPTED_FORMS = "20GiB, 512 MiB, 1.5T, 2 GB (powers of 1000) or a number of bytes"
 
 
@@ -46,9 +46,9 @@ def parse_memory(text: str | None) -> int | None:
     if text is None:
         return None
     size = parse_size(text, "memory")
-    if size < _MINIMAL_MEMORY:
+    if size < MINIMAL_MEMORY:
         raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
-    return -(-size // _MEBIBYTE) * _MEBIBYTE
+    return -(-size // MEBIBYTE) * MEBIBYTE
 
 
 def human_size(size: int) -> str:

@@ -41,8 +41,22 @@ options:
     default: present
   source_vm:
     description:
-      - The source VM to publish. It must be off, with its disks in files.
+      - The source VM to publish. It must be off, with its disks in files; for a O(snapshot) of it that does not matter.
       - Not needed for a version that is published already, to move markers or to change the description.
+    type: str
+  snapshot:
+    description:
+      - Publish this snapshot of the source VM (M(goldsmith.images.source_vm_snapshot)) and not the VM as it is. The VM
+        may run meanwhile, and stays as it is.
+      - Disks and UEFI variables are those of the snapshot, the hardware is that of the VM now. Refused when disks came
+        or went since the snapshot.
+      - Not with O(method=convert).
+    type: str
+  snapshot_after_publish:
+    description:
+      - Make a snapshot of this name of the source VM after it was published, so that work on the next version can begin
+        from what was published.
+      - Not with O(method=convert).
     type: str
   method:
     description:
@@ -107,11 +121,27 @@ EXAMPLES = r"""
     description: Office applications of autumn
     markers: [stable]
 
-- name: Publish office 1.1 and remove the source VM
+- name: Publish the state of a snapshot while work on the source VM goes on
   goldsmith.images.desktop_image:
     pool: golden
     name: office
     version: "1.1"
+    source_vm: office-src
+    snapshot: before-update
+
+- name: Publish the source VM and keep a snapshot of what was published
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.2"
+    source_vm: office-src
+    snapshot_after_publish: published-1.2
+
+- name: Publish office 1.3 and remove the source VM
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.3"
     source_vm: office-src
     method: convert
 
@@ -208,6 +238,11 @@ desktop_image:
         collection_version: {description: Version of goldsmith.images that published it., type: str, returned: always}
         generalized: {description: Operations of virt-sysprep done., type: list, elements: str, returned: always}
         tool_images: {description: Tool images that were mounted., type: list, elements: str, returned: always}
+        snapshot:
+          description: The snapshot of the source VM that was published. V(null) for the VM as it was.
+          type: str
+          returned: always
+        snapshot_id: {description: Tells the snapshot from another of the name., type: str, returned: always}
     virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:

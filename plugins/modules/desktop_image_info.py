@@ -124,6 +124,11 @@ desktop_images:
         collection_version: {description: Version of goldsmith.images that published it., type: str, returned: always}
         generalized: {description: Operations of virt-sysprep done., type: list, elements: str, returned: always}
         tool_images: {description: Tool images that were mounted., type: list, elements: str, returned: always}
+        snapshot:
+          description: The snapshot of the source VM that was published. V(null) for the VM as it was.
+          type: str
+          returned: always
+        snapshot_id: {description: Tells the snapshot from another of the name., type: str, returned: always}
     virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:

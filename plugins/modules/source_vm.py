@@ -14,7 +14,8 @@ description:
     the task and differs; what is not said is left alone, and so is everything in the domain that this module does
     not know.
   - Changes are made while the VM runs where that is possible. What needs the VM powered off is refused while it runs,
-    with the list of it. With O(state=stopped) the VM is shut down first, and then changed.
+    with the list of it, unless O(power_off=if_needed). With O(state=stopped) and O(state=restarted) the VM is shut down
+    first, and then changed. Which change needs what is told by the page C(docs/hardware-editing.md) of the collection.
   - A VM comes into being whole or not at all. What a killed run left is finished or cleared away by the next run.
 options:
   name:
@@ -26,14 +27,19 @@ options:
       - V(present) keeps the VM defined, running or not.
       - V(running) starts it, or resumes it when it is paused.
       - V(stopped) has it shut down, by its guest agent, then by its power button.
+      - V(paused) stops its processors, and keeps its memory. V(resumed) lets them go on. The VM must not be stopped.
+      - V(restarted) shuts it down as V(stopped) does, and starts it. A VM that is stopped is started. Always a change.
+      - V(reset) presses its reset button, without asking the guest, which loses what it has not written yet. The VM
+        must run. Always a change.
       - V(absent) removes it with its UEFI variables and TPM state. Refused while it runs, unless O(force=true).
-        Its disks stay, unless O(remove_disks=true).
+        Its disks stay, unless O(remove_disks=true). A VM with snapshots is refused without that.
     type: str
-    choices: [present, running, stopped, absent]
+    choices: [present, running, stopped, paused, resumed, restarted, reset, absent]
     default: present
   pool:
     description:
-      - Image pool that holds its disks, its UEFI variables and its tool images. Required for a new VM.
+      - Image pool that holds its disks, its UEFI variables and its tool images. Required for a new VM, unless it is
+        a clone.
       - A VM does not move to another pool.
       - With O(state=absent) it is needed only to clear away what is left of a VM whose domain is gone already.
     type: str
@@ -54,7 +60,15 @@ options:
     description: What the VM is, for people.
     type: str
   vcpus:
-    description: Number of processors. A new VM without it has 2. A change needs the VM powered off.
+    description:
+      - Number of processors. A new VM without it has 2.
+      - A running VM gets more of them up to RV(source_vm.max_vcpus). Any other change needs it powered off.
+    type: int
+  cores_per_socket:
+    description:
+      - How many of the processors make up a socket, as some systems use a limited number of sockets only. O(vcpus) must
+        be divisible by it.
+      - A new VM without it has a socket for each processor. A change needs the VM powered off.
     type: int
   memory:
     description:
@@ -63,10 +77,12 @@ options:
     type: str
   disks:
     description:
-      - Disks of a new VM, in the order in which the guest sees them. Each is new (O(disks[].size) alone), a copy of a
-        file
+      - Disks, in the order of RV(source_vm.disks). Each is new (O(disks[].size) alone), a copy of a file
         (O(disks[].copy_from)), or a file itself (O(disks[].path)).
-      - The disks of an existing VM are compared with it, and a difference is an error.
+      - The disks of an existing VM are compared with it, in order. A size that is larger grows the disk, also while the
+        VM runs; a smaller one is refused. More disks than it has are added after those, while it runs where the bus
+        allows it (V(virtio), V(usb), and V(scsi) with a virtio controller). Fewer are refused, see O(detach_disks).
+      - The file systems in a disk that has grown are grown in the guest.
     type: list
     elements: dict
     suboptions:
@@ -74,6 +90,7 @@ options:
         description:
           - Size of a new disk, as V(20GiB). It takes up room as it is filled.
           - With O(disks[].copy_from), the size to which the copy is grown.
+          - Of an existing disk, of whatever kind, the size that it is grown to.
         type: str
       path:
         description:
@@ -87,15 +104,26 @@ options:
         type: path
       format:
         description:
-          - Format of the disk. That of an existing file must be said, and is not guessed; a copy has the same.
+          - Format of a new disk, by default V(qcow2). That of an existing file must be said unless it is V(qcow2), and
+            is not guessed; a copy has the same.
           - A qcow2 file that stands on a backing file or an external data file is refused.
         type: str
         choices: [qcow2, raw]
-        default: qcow2
       bus:
-        description: Bus of the disk. Without it, what suits the OS.
+        description:
+          - Bus of the disk. Without it, what suits the OS; a disk that is added gets that of the last one.
+          - libvirt keeps the disks of a bus together, so a further disk is refused on a bus where it would not be
+            the last.
         type: str
         choices: [virtio, scsi, sata, ide, usb]
+  detach_disks:
+    description:
+      - Paths (RV(source_vm.disks[].path)) of disks that the VM shall not have. O(disks) is compared with the others.
+      - The files stay. A running guest must let go of the disk, for which its agent must be there and no file system
+        of it mounted; else it needs the VM powered off.
+    type: list
+    elements: path
+    default: []
   networks:
     description:
       - Network cards. A new VM without it has one in the libvirt network C(default). An empty list gives none.
@@ -116,27 +144,6 @@ options:
       mac:
         description: MAC address. Without it, libvirt chooses one.
         type: str
-  firmware:
-    description:
-      - Firmware of a new VM. V(uefi-secure) is UEFI with secure boot and Microsoft's keys.
-      - Without it, what the OS needs. ARM machines have no V(bios).
-    type: str
-    choices: [bios, uefi, uefi-secure]
-  tpm:
-    description: Whether a new VM has an emulated TPM 2.0. Without it, what the OS needs.
-    type: bool
-  virt_type:
-    description:
-      - V(kvm) runs it on the processor, V(qemu) emulates one. A change needs the VM powered off.
-      - V(auto) gives a new VM V(kvm) where a probe shows that guests really run under it on this host, else V(qemu);
-        an existing VM keeps what it has.
-    type: str
-    choices: [auto, kvm, qemu]
-    default: auto
-  graphics:
-    description: Console of a new VM, on the host's loopback address only. A new VM without it has V(vnc).
-    type: str
-    choices: [vnc, spice, none]
   tool_images:
     description:
       - Names of the tool images of the pool that are mounted, exactly these. An empty list unmounts all.
@@ -155,17 +162,32 @@ options:
   autostart:
     description: Whether libvirt starts the VM with the host. A new VM without it does not.
     type: bool
+  power_off:
+    description:
+      - What happens when a running VM has to be off for a change. V(never) refuses, and names the changes.
+      - V(if_needed) shuts it down as O(state=stopped) does, makes all changes, and starts it again.
+    type: str
+    choices: [never, if_needed]
+    default: never
+  allow_unbootable:
+    description:
+      - Make changes after which the installed OS may not boot any more, that is another O(firmware), and O(tpm=false).
+    type: bool
+    default: false
   wait_for_agent:
-    description: With O(state=running), wait until the guest agent answers.
+    description:
+      - Wait until the guest agent answers, with O(state) V(running), V(resumed), V(restarted) or V(reset), and when a
+        change had the VM started again.
     type: bool
     default: false
   timeout:
-    description: Seconds to wait for the guest agent, and for a VM to shut down.
+    description: Seconds to wait for the guest agent, for a VM to shut down, and for a guest to let go of a disk.
     type: int
     default: 300
   force:
     description:
-      - With O(state=stopped), pull the plug when the VM has not shut down after O(timeout) seconds.
+      - Pull the plug when a VM that is to shut down has not done so after O(timeout) seconds, and of one that
+        is paused.
       - With O(state=absent), pull the plug of a running VM at once.
       - Take a tool image out of a drive that the guest keeps locked.
     type: bool
@@ -173,16 +195,21 @@ options:
   remove_disks:
     description:
       - With O(state=absent), remove the disks too that this module made for the VM, that is C(NAME.diskN.FORMAT) in the
-        directory C(source-vms) of the pool. Adopted files elsewhere stay. Refused while another domain uses one.
+        directory C(source-vms) of the pool, and its snapshots. Adopted files elsewhere stay. Refused while another
+        domain uses one, and while snapshots stand on an adopted file.
     type: bool
     default: false
 extends_documentation_fragment:
+  - goldsmith.images.source_vm.machine
+  - goldsmith.images.source_vm.origins
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
 requirements:
   - virt-install, libosinfo with osinfo-db and its Python binding, qemu-img (for a new VM)
 seealso:
   - module: goldsmith.images.source_vm_info
+  - module: goldsmith.images.source_vm_snapshot
+  - module: goldsmith.images.appliance_info
   - module: goldsmith.images.guest_exec
   - module: goldsmith.images.tool_image
 author: goldsmith.images contributors (@goldsmith-images)
@@ -227,6 +254,45 @@ EXAMPLES = r"""
         bus: virtio
     tool_images: [win11, virtio-win]
 
+- name: Import an appliance
+  goldsmith.images.source_vm:
+    name: office-src
+    pool: golden
+    source:
+      ova: /srv/import/office.ova
+      networks:
+        VM Network: default
+    memory: 4GiB
+
+- name: Import a disk from Hyper-V for IDV endpoints
+  goldsmith.images.source_vm:
+    name: kiosk-src
+    pool: golden
+    desktop_type: idv
+    os: win10
+    source:
+      disk: /srv/import/kiosk.vhdx
+
+- name: Copy a source VM
+  goldsmith.images.source_vm:
+    name: lab-src
+    clone_of: office-src
+    description: Office with the software of the lab
+
+- name: Work on the version after 1.1
+  goldsmith.images.source_vm:
+    name: office-next
+    pool: golden
+    from_image: office@1.1
+    state: running
+
+- name: Take over a VM that was made by hand
+  goldsmith.images.source_vm:
+    name: web1
+    pool: golden
+    os: debian12
+    adopt: true
+
 - name: Unmount everything
   goldsmith.images.source_vm:
     name: office-src
@@ -237,6 +303,29 @@ EXAMPLES = r"""
     name: office-src
     memory: 4GiB
     state: stopped
+
+- name: Give it more of everything, a second disk, and a restart if that is needed
+  goldsmith.images.source_vm:
+    name: office-src
+    vcpus: 4
+    cores_per_socket: 4
+    memory: 8GiB
+    disks:
+      - size: 40GiB
+      - size: 10GiB
+    power_off: if_needed
+    wait_for_agent: true
+
+- name: Take the second disk away again; its file stays
+  goldsmith.images.source_vm:
+    name: office-src
+    detach_disks: [/srv/golden/source-vms/office-src.disk1.qcow2]
+
+- name: Boot from the installer's medium, then from the disk
+  goldsmith.images.source_vm:
+    name: office-src
+    boot: [cdrom, hd]
+    state: restarted
 
 - name: Remove it with the disks that were made for it
   goldsmith.images.source_vm:
@@ -254,6 +343,14 @@ actions:
   sample:
     - "create source VM office-src (/srv/golden/source-vms/office-src.disk0.qcow2: new, 20 GiB)"
     - start source VM office-src
+source_warnings:
+  description:
+    - What is to be known of an import that was made, or in check mode would be made, as sentences, for example a
+      certificate that was not checked or a network that is not here.
+  returned: success
+  type: list
+  elements: str
+  sample: ["the signature in office.cert is not checked; digests of the manifest are"]
 source_vm:
   description: The VM as it is now; in check mode as it was found. V(null) when it is absent.
   returned: success
@@ -263,6 +360,11 @@ source_vm:
     uuid: {description: UUID of the domain., type: str, returned: always}
     state: {description: "State: running, paused or stopped.", type: str, returned: always}
     pool: {description: Image pool that it belongs to., type: str, returned: always}
+    origin:
+      description: Where it came from. V(null) for a VM that was made before this was recorded.
+      type: str
+      returned: always
+      sample: ova /srv/import/office.ova
     desktop_type: {description: "Desktop type: vdi, idv or voi.", type: str, returned: always}
     os: {description: Short id of its OS as it was said., type: str, returned: always}
     os_profile:
@@ -275,17 +377,35 @@ source_vm:
     description: {description: Its description., type: str, returned: always}
     virt_type: {description: "How it runs: kvm, or qemu (emulation).", type: str, returned: always}
     vcpus: {description: Number of processors., type: int, returned: always}
+    cores_per_socket: {description: Number of cores that a socket has., type: int, returned: always}
+    max_vcpus:
+      description: Number of processors that it can get while it runs.
+      type: int
+      returned: always
     memory: {description: Memory in bytes., type: int, returned: always}
     firmware: {description: "Firmware: bios, uefi or uefi-secure.", type: str, returned: always}
     secure_boot: {description: Whether it boots signed code only., type: bool, returned: always}
     tpm: {description: Whether it has a TPM., type: bool, returned: always}
+    boot:
+      description: "From what it boots, in order: hd, cdrom, network."
+      type: list
+      elements: str
+      returned: always
     graphics: {description: "Its console: vnc, spice or none.", type: str, returned: always}
+    video: {description: "Model of its video card, or none.", type: str, returned: always, sample: virtio}
+    agent_channel: {description: Whether it has the channel of the guest agent., type: bool, returned: always}
     console:
       description: Where its console is served on the host. V(null) while it does not run.
       type: str
       returned: always
       sample: vnc://127.0.0.1:5900
     agent_connected: {description: Whether the guest agent in it is there., type: bool, returned: always}
+    addresses_from:
+      description: >-
+        Who told RV(source_vm.networks[].addresses): V(agent), the guest agent, or V(lease), libvirt's DHCP server.
+        V(null) when nobody did. In check mode the agent is not asked.
+      type: str
+      returned: always
     autostart: {description: Whether it starts with the host., type: bool, returned: always}
     disks:
       description: Its disks, without CD-ROM drives.
@@ -294,7 +414,10 @@ source_vm:
       returned: always
       contains:
         target: {description: Name of the device., type: str, returned: always, sample: vda}
-        path: {description: File on the host., type: str, returned: always}
+        path:
+          description: File on the host that the VM writes to. With snapshots it is a qcow2 overlay on the disk.
+          type: str
+          returned: always
         format: {description: "Format: qcow2 or raw.", type: str, returned: always}
         bus: {description: Bus on which the guest sees it., type: str, returned: always}
         virtual_size:
@@ -316,7 +439,7 @@ source_vm:
         model: {description: Model of the card., type: str, returned: always}
         mac: {description: MAC address., type: str, returned: always}
         addresses:
-          description: IP addresses that libvirt's DHCP server has given it.
+          description: IP addresses, without link-local ones.
           type: list
           elements: str
           returned: always
@@ -325,6 +448,7 @@ source_vm:
       type: list
       elements: str
       returned: always
+    snapshots: {description: "Names of its snapshots, the oldest first.", type: list, elements: str, returned: always}
     tool_images: {description: Names of the tool images that are mounted., type: list, elements: str, returned: always}
 """
 

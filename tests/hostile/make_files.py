@@ -1,9 +1,10 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Make a folder of hostile disk files, each with the message that it must get. Nothing in it is dangerous to have.
+"""Make a folder of hostile disk files and appliances, each with the message that it must get.
 
-usage: tests/hostile/make_files.py DIRECTORY     (needs qemu-img)
+Nothing in it is dangerous to have.
+
+usage: python3 tests/hostile/make_files.py DIRECTORY     (needs qemu-img)
 
 Writes each file under its name, and expected.json: name, message (a regular expression), what is said of the file.
 """
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 from hostile import Hostile
+from hostile_appliances import APPLIANCES
 from hostile_disks import DISKS
 
 
@@ -31,8 +33,9 @@ def main() -> int:
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
-    make_files(Path(sys.argv[1]), list(DISKS))
-    print(f"{len(DISKS)} hostile files in {sys.argv[1]}, what each must get in expected.json")
+    files = [*DISKS, *APPLIANCES]
+    make_files(Path(sys.argv[1]), files)
+    print(f"{len(files)} hostile files in {sys.argv[1]}, what each must get in expected.json")
     return 0
 
 

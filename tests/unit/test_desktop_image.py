@@ -31,7 +31,11 @@ from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metada
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image import DesktopImage
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_options import OPTIONS, Desired
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_rules import Current
-from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_source import SourceVm
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_source import (
+    OfSnapshot,
+    SourceVm,
+    published_disks,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_version import (
     PublishedVersion,
     Usage,
@@ -66,11 +70,13 @@ def source(**given) -> SourceVm:
         nvram=None,
         mark=Mark("source_vm", {"desktop_type": "vdi", "os": "debian12"}),
     )
-    of_domain = {name: given.pop(name) for name in list(given) if hasattr(domain, name) and name != "disks"}
+    of_domain = {
+        name: given.pop(name) for name in list(given) if hasattr(domain, name) and name not in ("disks", "nvram")
+    }
     if "domain_disks" in given:
         of_domain["disks"] = given.pop("domain_disks")
-    vm = SourceVm(replace(domain, **of_domain), (DISK,), (), (), 0, False, GIB)
-    return replace(vm, **given)
+    domain = replace(domain, **of_domain)
+    return replace(SourceVm(domain, tuple(published_disks(domain)), (DISK,), space=GIB), **given)
 
 
 def published(version: Version = V10, **given) -> PublishedVersion:
@@ -118,6 +124,9 @@ def sentences(wanted: Desired, there: Current) -> list[str]:
 CLONE = {"source_vm": "src"}
 CONVERT = {"source_vm": "src", "method": "convert"}
 CONVERTED = {"published": published(method="convert")}
+SNAPSHOT = {"source_vm": "src", "snapshot": "before"}
+OF_SNAPSHOT = published(snapshot="before", snapshot_id="1")
+BEFORE = OfSnapshot("before", "1")
 
 
 @pytest.mark.parametrize(
@@ -125,6 +134,14 @@ CONVERTED = {"published": published(method="convert")}
     [
         (CLONE, current(), ["publish image office 1.0 (clone of src, generalized)"]),
         (CLONE | {"generalize": False}, current(), ["publish image office 1.0 (clone of src)"]),
+        # of a snapshot
+        (
+            SNAPSHOT | {"generalize": False},
+            current(source=source(snapshot=BEFORE, running=True, has_saved_state=True)),
+            ["publish image office 1.0 (clone of src, snapshot before)"],
+        ),
+        (SNAPSHOT, existing(published=OF_SNAPSHOT, source=source(snapshot=BEFORE, running=True)), []),
+        (SNAPSHOT, existing(published=OF_SNAPSHOT), []),  # the snapshot was deleted since
         (
             CLONE | {"markers": ["stable", "canary", "stable"]},
             current(markers={"stable": V23}),
@@ -213,7 +230,7 @@ def test_plan_says_what_has_to_change(given, there, expected):
         (CLONE, current(source=source(has_saved_state=True)), WrongState, r"has a saved state .* start it and shut"),
         (CLONE, current(source=source(domain_disks=())), Conflict, r"source VM src has no disk"),
         (CLONE, current(source=source(missing=(DISK.path,))), NotFound, r"disk0.qcow2 of source VM src does not exist"),
-        (CLONE, current(source=source(disks=())), Conflict, r"disk vda of source VM src is not a file"),
+        (CLONE, current(source=source(no_files=("vda",))), Conflict, r"disk vda of source VM src is not a file"),
         (
             CLONE,
             current(source=source(domain_disks=(DomainDisk("vda", "disk", DISK.path, "vmdk", "ide"),))),
@@ -231,7 +248,20 @@ def test_plan_says_what_has_to_change(given, there, expected):
             r"^ARM hosts support VDI desktop images only; 'office' is of type idv$",
         ),
         (CONVERT, current(source=source(users=("domain web",))), InUse, r"domain web stand on its disks; .* clone"),
-        (CONVERT, current(source=source(snapshots=2)), WrongState, r"has 2 snapshots, which a conversion would lose"),
+        (
+            CONVERT,
+            current(source=source(snapshots=("a", "b"))),
+            WrongState,
+            r"has 2 snapshots \(a, b\), which a conversion",
+        ),
+        (CONVERT, current(source=source(has_layers=True)), WrongState, r"layers that a snapshot left .* all: true"),
+        (SNAPSHOT, current(source=source(snapshots=("a",))), NotFound, r"no snapshot before; its snapshots: a"),
+        (
+            SNAPSHOT,
+            current(source=source(snapshot=OfSnapshot("before", "1", ("disk vdb was added",)))),
+            Conflict,
+            r"snapshot before of source VM src is not published: since it was made, disk vdb was added",
+        ),
         (
             CLONE,
             current(free=GIB),
@@ -253,6 +283,22 @@ def test_plan_says_what_has_to_change(given, there, expected):
         ),
         (CLONE, existing(source=source(disks=(replace(DISK, size=1),))), Conflict, r"was written to"),
         (CLONE, existing(source=source(uuid="u-2")), Conflict, r"another source VM src \(UUID u-1\)"),
+        (SNAPSHOT, existing(), Conflict, r"published from the state of source VM src, not from snapshot before"),
+        (
+            CLONE,
+            existing(published=published(snapshot="before", snapshot_id="1")),
+            Conflict,
+            r"published from snapshot before of source VM src, not from the state",
+        ),
+        (
+            SNAPSHOT,
+            existing(
+                source=source(snapshot=OfSnapshot("before", "2")),
+                published=published(snapshot="before", snapshot_id="1"),
+            ),
+            Conflict,
+            r"snapshot before of source VM src is another one, made since then",
+        ),
         ({"source_vm": "b"}, existing(source=None), Conflict, r"published from source VM src, not b"),
         (CLONE | {"generalize": False}, existing(), Conflict, r"published with generalisation"),
         (
@@ -300,6 +346,11 @@ def test_what_cannot_be_is_refused_with_a_way_out(given, there, error, message):
         ({"version": "1"}, r"^version: '1' is not a version"),
         ({"markers": ["ok", "not ok"]}, r"^markers: 'not ok' cannot be used as a name"),
         ({"description": "x" * 1025}, r"^description: it has 1025 characters; at most 1024"),
+        ({"snapshot": "a"}, r"^snapshot: a snapshot is of a source VM; say source_vm too"),
+        (SNAPSHOT | {"snapshot": "a/b"}, r"^snapshot: 'a/b' cannot be used as a name"),
+        (CONVERT | {"snapshot": "a"}, r"^snapshot: a conversion removes the source VM"),
+        (CONVERT | {"snapshot_after_publish": "a"}, r"^snapshot_after_publish: a conversion removes the source VM"),
+        (SNAPSHOT | {"snapshot_after_publish": "a"}, r"^snapshot_after_publish: it keeps the state that was published"),
         ({"generalize": False, "generalize_operations": []}, r"^generalize_operations: there is nothing to do"),
     ],
 )

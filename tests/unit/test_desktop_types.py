@@ -33,6 +33,26 @@ def test_every_type_has_source_vms_and_is_published_on_x86(operation, desktop_ty
     desktop_types.require(operation, desktop_type, "kiosk", "x86_64")
 
 
+@pytest.mark.parametrize(
+    ("operation", "allowed", "rule"),
+    [
+        ("create a source VM from an appliance", ["vdi"], "source VMs from OVF and OVA are for VDI only"),
+        (
+            "create a source VM from a disk",
+            ["vdi", "idv"],
+            "source VMs from disks, as VHD and VHDX, are for VDI and IDV",
+        ),
+    ],
+)
+@pytest.mark.parametrize("desktop_type", ["vdi", "idv", "voi"])
+def test_what_source_vms_are_imported_from(operation, allowed, rule, desktop_type):
+    if desktop_type in allowed:
+        desktop_types.require(operation, desktop_type, "kiosk", "x86_64")
+        return
+    with pytest.raises(Refused, match=f"{rule}.*; 'kiosk' is of type {desktop_type}"):
+        desktop_types.require(operation, desktop_type, "kiosk", "x86_64")
+
+
 @pytest.mark.parametrize("operation", ["create a source VM", "publish", "deploy to image hosts"])
 @pytest.mark.parametrize("architecture", ["aarch64", "armv7l"])
 def test_arm_host_allows_vdi_alone(operation, architecture):

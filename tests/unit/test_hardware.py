@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import hardware
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import hardware, topology
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.hardware import NetworkCard, read_hardware
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metadata import Mark, read_mark
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.virt_install import NetworkHardware
@@ -62,7 +62,8 @@ def others(domain: ET.Element, *paths: str) -> str:
 
 def test_reading():
     found = read_hardware(XML)
-    assert (found.vcpus, found.memory, found.virt_type) == (2, 2 * 1024**3, "qemu")
+    assert (found.vcpus, found.max_vcpus, found.cores_per_socket) == (1, 2, 2)
+    assert (found.memory, found.virt_type) == (2 * 1024**3, "qemu")
     assert (found.firmware, found.secure_boot, found.tpm) == ("bios", False, False)
     assert (found.graphics, found.description, found.agent_channel) == ("vnc", "", True)
     assert found.networks == (NetworkCard("default", None, "virtio", "52:54:00:00:00:0a"),)
@@ -91,7 +92,7 @@ def test_firmware_is_read_as_libvirt_writes_it(boot, firmware, secure_boot):
 
 def test_an_edit_touches_only_what_it_names(domain):
     before = others(domain, "vcpu", "cpu", "memory", "currentMemory")
-    hardware.set_vcpus(domain, 6)
+    topology.set_vcpus(domain, 6)
     hardware.set_memory(domain, 3 * 1024**3)
 
     assert others(domain, "vcpu", "cpu", "memory", "currentMemory") == before
@@ -100,6 +101,44 @@ def test_an_edit_touches_only_what_it_names(domain):
     assert domain.find("cpu/model").text == "Skylake"
     for tag in ("memory", "currentMemory"):
         assert (domain.find(tag).text, domain.find(tag).get("unit")) == (str(3 * 1024**2), "KiB")
+
+
+@pytest.mark.parametrize(
+    ("vcpu", "shape", "wanted", "expected"),
+    [
+        # (attributes of vcpu and its text), (sockets, dies, cores, threads); expected: number, current, shape
+        (({}, 2), None, 4, ("4", None, None)),
+        (({}, 2), (1, 1, 2, 1), 4, ("4", None, (1, 1, 4, 1))),
+        (({}, 4), (2, 1, 2, 1), 8, ("8", None, (4, 1, 2, 1))),
+        (({}, 4), (2, 1, 2, 1), 5, ("5", None, (1, 1, 5, 1))),
+        (({}, 8), (2, 2, 2, 1), 4, ("4", None, (1, 1, 4, 1))),
+        (({"current": "2"}, 4), (2, 1, 2, 1), 3, ("4", "3", (2, 1, 2, 1))),
+        (({"current": "2"}, 4), (2, 1, 2, 1), 4, ("4", None, (2, 1, 2, 1))),
+        (({"current": "2"}, 4), (2, 1, 2, 1), 6, ("6", None, (3, 1, 2, 1))),
+        (({}, 4), (2, 1, 2, 1), 2, ("2", None, (1, 1, 2, 1))),
+    ],
+)
+def test_processors_keep_the_shape_that_they_had(vcpu, shape, wanted, expected):
+    names = ("sockets", "dies", "cores", "threads")
+    root = parse(f"<domain><vcpu>{vcpu[1]}</vcpu><cpu mode='maximum'><feature name='x'/></cpu></domain>")
+    root.find("vcpu").attrib.update(vcpu[0])
+    if shape:
+        ET.SubElement(root.find("cpu"), "topology", dict(zip(names, map(str, shape))))
+    topology.set_vcpus(root, wanted)
+
+    found = root.find("cpu/topology")
+    left = None if found is None else tuple(int(found.get(name)) for name in names)
+    assert (root.find("vcpu").text, root.find("vcpu").get("current"), left) == expected
+    assert root.find("cpu").get("mode") == "maximum"
+    assert root.find("cpu/feature").get("name") == "x"
+
+
+def test_cores_per_socket_make_a_topology():
+    for cpu in ("", "<cpu mode='maximum'/>", "<cpu><topology sockets='2' dies='1' cores='2' threads='2'/></cpu>"):
+        root = parse(f"<domain><vcpu>8</vcpu>{cpu}</domain>")
+        topology.set_cores_per_socket(root, 4)
+        assert root.find("cpu/topology").attrib == {"sockets": "2", "dies": "1", "cores": "4", "threads": "1"}
+        assert topology.read_cores_per_socket(root) == 4
 
 
 def test_virt_type_brings_its_processor_along(domain):

@@ -48,9 +48,17 @@ def read_members(path: str) -> dict[str, Span]:
                 if count > MAX_MEMBERS:
                     raise BadInput(f"{path} has more than {MAX_MEMBERS} members; no OVA has that many")
                 _add(members, member, path, size)
+            _require_end(stream, archive.offset, path)
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise Damaged(f"{path} is not a whole tar archive ({error}), as an OVA is; get the file anew") from None
     return members
+
+
+def _require_end(stream: BinaryIO, offset: int, path: str) -> None:
+    """Raise Damaged unless the archive ends where its last member does: tarfile takes a broken header for the end."""
+    stream.seek(offset)
+    if any(stream.read(tarfile.BLOCKSIZE)):
+        raise Damaged(f"{path} is cut off or damaged: there is no tar header at byte {offset}; get the file anew")
 
 
 def _add(members: dict[str, Span], member: tarfile.TarInfo, path: str, size: int) -> None:

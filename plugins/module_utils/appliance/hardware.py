@@ -214,7 +214,7 @@ def _disk(item: Node, by_id: dict[str | None, Node], envelope: Envelope, warning
     parent = by_id.get(item.value("Parent"))
     return Disk(
         capacity=disk.capacity if disk else None,
-        file=(file.href or None) if file else None,
+        file=file.href if file else ("" if disk is not None and disk.file_ref else None),
         format=disk.format if disk else None,
         compression=file.compression if file else None,
         bus=_bus(parent) if parent else _ovirt_bus(disk),

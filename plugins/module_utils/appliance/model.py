@@ -21,7 +21,8 @@ class GuestOs:
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of a system. I(file) is the href of its content, None for a blank disk; I(format) the URI as written.
+    """A disk of a system. I(file) is the href of its content, None for a blank disk, and empty when it has content and
+    the descriptor does not say where; I(format) the URI as written.
 
     I(bus) is that of its controller (C(scsi), C(ide), C(sata), C(nvme), C(virtio), ...), I(address) its place there.
     """

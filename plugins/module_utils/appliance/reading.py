@@ -38,6 +38,10 @@ class Appliance:
         """
         if disk.file is None:
             raise BadInput(f"the disk in {self.package.path} is blank; it has no content")
+        if disk.file == "":
+            raise BadInput(
+                f"{self.package.path} does not say in which file the content of a disk lies; have it exported anew"
+            )
         spans = self.spans_of(disk.file)
         if not spans:
             raise NotFound(

@@ -64,7 +64,11 @@ class SourceDisk:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a version comes from. I(method) is C(clone) or C(convert); I(generalized) the operations done, or empty."""
+    """Where a version comes from. I(method) is C(clone) or C(convert); I(generalized) the operations done, or empty.
+
+    I(snapshot) is the snapshot of the source VM that was published, None for the VM as it was; I(snapshot_id) tells it
+    from another of the name.
+    """
 
     method: str
     source_vm: str
@@ -75,6 +79,8 @@ class Provenance:
     collection_version: str
     generalized: tuple[str, ...] = ()
     tool_images: tuple[str, ...] = ()
+    snapshot: str | None = None
+    snapshot_id: str = ""
 
 
 @dataclass(frozen=True)

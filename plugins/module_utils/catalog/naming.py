@@ -18,6 +18,7 @@ MANIFEST_SUFFIX = ".manifest.json"
 _TOOL = "tool-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OUR_FILE = re.compile(r"^(.+@\d+\.\d+\.(disk\d+\.raw|nvram|manifest\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$")
+_LAYER_END = re.compile(r"\.disk\d+\.[0-9a-f]{8}\.qcow2")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
 
@@ -43,6 +44,11 @@ class Version:
 
     def next_minor(self) -> Version:
         return Version(self.major, self.minor + 1)
+
+
+def is_version(text: str) -> bool:
+    """Whether the text is a version as L(Version.parse) reads it."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def check_name(name: str, option: str) -> str:
@@ -91,6 +97,21 @@ def tool_image_file(name: str) -> str:
 
 def tool_record_file(name: str) -> str:
     return f"{_TOOL}{name}.json"
+
+
+def layer_file(source_vm: str, index: int, token: str) -> str:
+    """Return the name of an overlay on disk I(index) of the source VM; I(token) is 8 hexadecimal digits."""
+    return f"{source_vm}.disk{index}.{token}.qcow2"
+
+
+def is_layer_file(name: str, source_vm: str) -> bool:
+    """Whether a file of this name is an overlay that a snapshot of the source VM brought about."""
+    return name.startswith(source_vm) and _LAYER_END.fullmatch(name, len(source_vm)) is not None
+
+
+def snapshot_stem(source_vm: str, snapshot: str) -> str:
+    """What the names of all files of a snapshot begin with: C(office-src@before-update)."""
+    return f"{source_vm}@{snapshot}"
 
 
 def our_files(pool_path: str) -> list[str]:

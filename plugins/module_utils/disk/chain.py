@@ -10,23 +10,37 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 
 from ..errors import Damaged
 from .qcow2 import read_header
 
 
+@dataclass(frozen=True)
+class DiskFile:
+    """A file of a backing chain and the format by which QEMU opens it; None where nothing says it."""
+
+    path: str
+    format: str | None
+
+
 def backing_chain(path: str, disk_format: str | None) -> list[str]:
-    """Return I(path) and every file that it stands on, top first, absolute and without symbolic links.
+    """Return I(path) and every file that it stands on, top first, absolute and without symbolic links."""
+    return [file.path for file in backing_files(path, disk_format)]
+
+
+def backing_files(path: str, disk_format: str | None) -> list[DiskFile]:
+    """Return the disk and every file that it stands on, top first, absolute and without symbolic links.
 
     I(disk_format) is the format by which QEMU opens the file; only qcow2 has a backing file here, and content is
     never probed: a raw disk that begins with a qcow2 header stays raw. A file that cannot be read ends the chain.
     """
-    chain: list[str] = []
+    chain: list[DiskFile] = []
     while path:
         path = os.path.realpath(path)
-        if path in chain:
+        if path in [file.path for file in chain]:
             break
-        chain.append(path)
+        chain.append(DiskFile(path, disk_format))
         if disk_format != "qcow2":
             break
         backing, disk_format = _read_backing(path)

@@ -99,6 +99,17 @@ def parse_header(name: str, read: Callable[[int, int], bytes]) -> Qcow2Header:
     )
 
 
+def is_empty(path: str) -> bool:
+    """Whether nothing was ever written into the qcow2 file: what it shows is what its backing file shows.
+
+    Its level 1 table has no entry then. That of a disk in use may lag behind what the guest wrote. Raises Damaged.
+    """
+    header = read_header(path)
+    with open(path, "rb") as stream:
+        stream.seek(header.l1_offset)
+        return not any(stream.read(header.l1_entries * 8))
+
+
 def require_self_contained(path: str) -> None:
     """Raise Damaged unless all content of the qcow2 file lies in the file itself."""
     refuse_outside_content(path, read_header(path))

@@ -32,6 +32,20 @@ def create_overlay(files: Files, path: str, base: str, base_format: str) -> None
     run_command(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", base_format, files.permit(path)])
 
 
+def commit(files: Files, path: str) -> None:
+    """Write what the qcow2 overlay holds into its backing file, which grows with it; the overlay stays as it is.
+
+    All the time the overlay shows the same: interrupted, it is done again. Raises ToolFailed, also when one of the
+    files is in use.
+    """
+    run_command(["qemu-img", "commit", "-q", "-d", "-f", "qcow2", files.permit(path)])
+
+
+def change_base(files: Files, path: str, base: str, base_format: str) -> None:
+    """Have the qcow2 overlay stand on the file I(base), which must show the same as the one it stands on."""
+    run_command(["qemu-img", "rebase", "-q", "-u", "-f", "qcow2", "-b", base, "-F", base_format, files.permit(path)])
+
+
 def convert(files: Files, source: str, source_format: str, path: str, target_format: str) -> None:
     """Copy the guest-visible content of I(source) into the new file I(path), sparse, and flush it to the disk.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..disk.first_boot import HOSTNAME_KEY
 from ..errors import Damaged
-from . import hardware
+from . import hardware, topology
 from .connection import Host
 from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
@@ -104,7 +104,7 @@ def build_definition(template: str, overrides: Overrides, identity: Identity, st
     if domain.get("type") != overrides.virt_type:
         hardware.set_virt_type(domain, overrides.virt_type)
     if overrides.vcpus is not None:
-        hardware.set_vcpus(domain, overrides.vcpus)
+        topology.set_vcpus(domain, overrides.vcpus)
     if overrides.memory is not None:
         hardware.set_memory(domain, overrides.memory)
     if overrides.networks is not None:

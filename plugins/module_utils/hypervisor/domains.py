@@ -109,6 +109,23 @@ def read_domain(handle: virDomain) -> Domain | None:
     )
 
 
+def definition_as_domain(xml: str) -> Domain:
+    """Return the domain that the definition will make, shut off."""
+    root = ET.fromstring(xml)
+    return Domain(
+        name=root.findtext("name", ""),
+        uuid=root.findtext("uuid", ""),
+        running=False,
+        paused=False,
+        autostart=False,
+        persistent=True,
+        xml=xml,
+        disks=read_disks(root),
+        nvram=root.findtext("os/nvram") or None,
+        mark=read_mark(root),
+    )
+
+
 def _with_volume_paths(handle: virDomain, domain: ET.Element) -> tuple[DomainDisk, ...]:
     """Return the domain's disks; one that is named as a volume of a storage pool gets the volume's path."""
     disks = []

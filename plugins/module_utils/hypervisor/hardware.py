@@ -11,10 +11,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import boot_order, peripherals, topology
 from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
 
-AGENT_CHANNEL = "org.qemu.guest_agent.0"
 KIBIBYTE = 1024
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 1000**2, "M": 1024**2, "MiB": 1024**2}
 _UNITS |= {"GB": 1000**3, "G": 1024**3, "GiB": 1024**3, "TB": 1000**4, "T": 1024**4, "TiB": 1024**4}
@@ -35,7 +35,10 @@ class NetworkCard:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a domain's definition gives its guest. I(memory) in bytes; I(firmware) is C(bios) or C(uefi)."""
+    """What a domain's definition gives its guest. I(memory) in bytes; I(firmware) is C(bios) or C(uefi).
+
+    The guest starts with I(vcpus) processors, and can get up to I(max_vcpus) while it runs.
+    """
 
     vcpus: int
     memory: int
@@ -47,6 +50,10 @@ class Hardware:
     description: str
     agent_channel: bool
     networks: tuple[NetworkCard, ...]
+    max_vcpus: int = 1
+    cores_per_socket: int = 1
+    boot: tuple[str, ...] = ()
+    video: str = "none"
 
 
 @dataclass(frozen=True)
@@ -83,31 +90,22 @@ def fit_out(xml: str, fittings: Fittings) -> str:
 def read_hardware(xml: str) -> Hardware:
     """Return the hardware in the domain's definition."""
     domain = ET.fromstring(xml)
-    graphics = domain.find("devices/graphics")
     return Hardware(
-        vcpus=int(domain.findtext("vcpu", "1")),
+        vcpus=topology.read_vcpus(domain),
         memory=_bytes(domain.find("memory")),
         virt_type=domain.get("type", ""),
         firmware="uefi" if _is_uefi(domain) else "bios",
         secure_boot=_has_secure_boot(domain),
         tpm=domain.find("devices/tpm") is not None,
-        graphics="none" if graphics is None else graphics.get("type", ""),
+        graphics=peripherals.read_graphics(domain),
         description=domain.findtext("description", ""),
-        agent_channel=any(
-            target.get("name") == AGENT_CHANNEL for target in domain.findall("devices/channel/target[@type='virtio']")
-        ),
+        agent_channel=peripherals.has_agent_channel(domain),
         networks=tuple(_card(interface) for interface in domain.findall("devices/interface")),
+        max_vcpus=topology.read_maximum(domain),
+        cores_per_socket=topology.read_cores_per_socket(domain),
+        boot=boot_order.read_boot_order(domain),
+        video=peripherals.read_video(domain),
     )
-
-
-def set_vcpus(domain: ET.Element, vcpus: int) -> None:
-    """Give the domain I(vcpus) processors; a topology that says another number becomes one socket of as many cores."""
-    element = domain.find("vcpu")
-    element.text = str(vcpus)
-    element.attrib.pop("current", None)
-    topology = domain.find("cpu/topology")
-    if topology is not None:
-        topology.attrib.update(dict.fromkeys(topology.attrib, "1") | {"cores": str(vcpus)})
 
 
 def set_memory(domain: ET.Element, memory: int) -> None:
@@ -142,6 +140,12 @@ def set_nvram(domain: ET.Element, path: str) -> None:
     if nvram is None:
         nvram = ET.SubElement(boot, "nvram")
     nvram.text = path
+
+
+def set_firmware(domain: ET.Element, firmware: str, nvram: str) -> None:
+    """Give the domain another firmware (C(bios), C(uefi), C(uefi-secure)), with its variables, if any, in I(nvram)."""
+    peripherals.choose_firmware(domain, firmware)
+    set_nvram(domain, nvram)
 
 
 def set_source(disk: ET.Element, path: str | None) -> None:

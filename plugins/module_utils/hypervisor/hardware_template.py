@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .metadata import NAMESPACE
 
 _IDENTITY = ("name", "uuid", "genid", "title", "description", "seclabel")
-_SMBIOS_IDENTITY = frozenset({"uuid", "serial", "asset"})
+SMBIOS_IDENTITY = frozenset({"uuid", "serial", "asset"})
 # Elements of a device that name a file or socket of the host, or one device among all others.
 _OF_DEVICES = {
     "disk": ("source", "backingStore", "mirror", "serial", "wwn", "auth"),
@@ -107,7 +107,7 @@ def _has_secure_boot(root: ET.Element) -> bool:
 def _clean_smbios(root: ET.Element) -> None:
     for block in root.findall("sysinfo/*"):
         for entry in block.findall("entry"):
-            if entry.get("name") in _SMBIOS_IDENTITY:
+            if entry.get("name") in SMBIOS_IDENTITY:
                 block.remove(entry)
 
 

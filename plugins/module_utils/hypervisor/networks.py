@@ -12,6 +12,11 @@ from .connection import Host
 from .virt_install import NetworkHardware
 
 
+def network_names(host: Host) -> list[str]:
+    """Return the names of the libvirt networks of the host, active or not."""
+    return sorted(network.name() for network in host.connection.listAllNetworks())
+
+
 def require_networks(host: Host, wanted: Iterable[NetworkHardware]) -> None:
     """Raise NotFound or WrongState unless every network is active and every bridge is there."""
     every = {network.name(): network.isActive() for network in host.connection.listAllNetworks()}

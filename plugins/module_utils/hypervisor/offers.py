@@ -19,6 +19,9 @@ def require_offered(host: Host, request: HardwareRequest) -> None:
         raise BadInput(
             f"graphics: QEMU on this host does not offer {request.graphics}; it offers {', '.join(graphics) or 'none'}"
         )
+    models = _values(offers, "devices/video/enum[@name='modelType']")
+    if request.video is not None and request.video not in models:
+        raise BadInput(f"video: QEMU on this host does not offer {request.video}; it offers {', '.join(models)}")
     buses = _values(offers, "devices/disk/enum[@name='bus']")
     for index, disk in enumerate(request.disks):
         if disk.bus is not None and disk.bus not in buses:

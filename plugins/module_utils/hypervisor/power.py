@@ -16,8 +16,17 @@ from .live import read_live
 _PRESS_AGAIN = 10  # seconds; a guest that is still booting does not notice its power button
 
 
+def pause(host: Host, name: str) -> None:
+    lookup(host, name).suspend()
+
+
 def resume(host: Host, name: str) -> None:
     lookup(host, name).resume()
+
+
+def reset(host: Host, name: str) -> None:
+    """Press the reset button: the guest begins anew without being asked, on the same machine."""
+    lookup(host, name).reset()
 
 
 def shut_down(host: Host, name: str, timeout: float, force: bool) -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from ..commands import run_command
 from .connection import Host
+from .peripherals import AGENT_CHANNEL, choose_firmware
 
 MEBIBYTE = 1024**2
 
 _MACHINES = {"x86_64": "q35", "aarch64": "virt", "armv7l": "virt"}
+_USUAL_BOOT = ("hd", "cdrom")
 _KNOW_SATA_ALONE = ("win", "generic")
 
 
@@ -40,7 +42,10 @@ class NetworkHardware:
 
 @dataclass(frozen=True)
 class HardwareRequest:
-    """What a new domain shall have. I(memory) in bytes; None leaves the choice to libosinfo's facts on the guest OS."""
+    """What a new domain shall have. I(memory) in bytes; None leaves the choice to libosinfo's facts on the guest OS.
+
+    I(cores_per_socket) divides I(vcpus); None leaves the topology to libvirt.
+    """
 
     name: str
     os_profile: str
@@ -53,6 +58,10 @@ class HardwareRequest:
     disks: Sequence[DiskHardware]
     cdrom_drives: int
     networks: Sequence[NetworkHardware]
+    cores_per_socket: int | None = None
+    boot: Sequence[str] | None = None
+    video: str | None = None
+    agent_channel: bool = True
 
 
 def machine_type(architecture: str) -> str | None:
@@ -84,8 +93,8 @@ def domain_xml(host: Host, request: HardwareRequest) -> str:
 
 def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     words = ["--name", request.name, "--osinfo", f"name={request.os_profile}", "--virt-type", request.virt_type]
-    words += ["--vcpus", str(request.vcpus), "--memory", str(request.memory // MEBIBYTE)]
-    words += ["--boot", "hd,cdrom"]
+    words += ["--vcpus", _processors(request), "--memory", str(request.memory // MEBIBYTE)]
+    words += ["--boot", ",".join(request.boot or _USUAL_BOOT)]
     machine = machine_type(architecture)
     if machine is not None:
         words += ["--machine", machine]
@@ -96,12 +105,21 @@ def _machine(request: HardwareRequest, architecture: str) -> list[str]:
     return words
 
 
+def _processors(request: HardwareRequest) -> str:
+    """Return the processors, with their topology where it is said; I(cores_per_socket) divides them."""
+    if request.cores_per_socket is None:
+        return str(request.vcpus)
+    cores = request.cores_per_socket
+    return f"{request.vcpus},sockets={request.vcpus // cores},cores={cores},threads=1"
+
+
 def _devices(request: HardwareRequest, architecture: str) -> list[str]:
     disks = [_disk(index, disk) for index, disk in enumerate(request.disks)]
     disks += [f"device=cdrom,bus={cdrom_bus(architecture, request.os_profile)}"] * request.cdrom_drives
     networks = [_network(network) for network in request.networks] or ["none"]
     words = ["--graphics", "none" if request.graphics == "none" else f"{request.graphics},listen=127.0.0.1"]
-    words += ["--channel", "unix,target.type=virtio,target.name=org.qemu.guest_agent.0"]
+    words += ["--channel", f"unix,target.type=virtio,target.name={AGENT_CHANNEL}" if request.agent_channel else "none"]
+    words += ["--video", request.video] if request.video else []
     for option, values in (("--disk", disks), ("--network", networks)):
         for value in values:
             words += [option, value]
@@ -123,19 +141,10 @@ def _network(network: NetworkHardware) -> str:
 
 
 def _settle_firmware(domain: ET.Element, firmware: str | None, architecture: str) -> None:
-    """Put in the firmware, by its features: libvirt would take whatever the host happens to prefer.
+    """Put in the firmware. Where it is not said, the guest OS decides between BIOS and UEFI.
 
-    Where it is not said, the guest OS decides between BIOS and UEFI, and UEFI has secure boot where there is any.
+    UEFI has secure boot then where there is any.
     """
-    boot = domain.find("os")
-    if firmware is None and boot.get("firmware") == "efi":
+    if firmware is None and domain.find("os").get("firmware") == "efi":
         firmware = "uefi-secure" if architecture == "x86_64" else "uefi"
-    for element in [element for element in boot if element.tag in ("firmware", "loader", "nvram")]:
-        boot.remove(element)
-    boot.attrib.pop("firmware", None)
-    if firmware in ("uefi", "uefi-secure"):
-        boot.set("firmware", "efi")
-        features = ET.Element("firmware")
-        for name in ("secure-boot", "enrolled-keys"):
-            ET.SubElement(features, "feature", enabled="yes" if firmware == "uefi-secure" else "no", name=name)
-        boot.insert(1, features)
+    choose_firmware(domain, firmware or "bios")

@@ -41,5 +41,5 @@ def appliance_result(appliance: Appliance) -> dict[str, Any]:
 
 
 def _system_result(system: System) -> dict[str, Any]:
-    result = asdict(system)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in result.items()}
+    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(system).items()}
+    return plain | {"disks": [disk | {"file": disk["file"] or None} for disk in plain["disks"]]}

@@ -17,7 +17,13 @@ from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import image_pool_path, refresh_pool
 from .desktop_image_options import Desired
 from .desktop_image_publishing import Publication, publish, remove_leftovers
-from .desktop_image_rules import Current, operations_to_do, require_same_content, require_unused
+from .desktop_image_rules import (
+    Current,
+    operations_to_do,
+    require_same_content,
+    require_snapshot_possible,
+    require_unused,
+)
 from .desktop_image_source import (
     read_source,
     remaining_disks,
@@ -25,6 +31,9 @@ from .desktop_image_source import (
     require_as_published,
 )
 from .desktop_image_version import PublishedVersion, Usage, read_version, version_result
+from .source_vm_snapshot_options import Desired as SnapshotDesired
+from .source_vm_snapshot_state import Layered, read_layered, require_workable
+from .source_vm_snapshot_work import create as create_snapshot
 
 
 class DesktopImage:
@@ -49,12 +58,18 @@ class DesktopImage:
             markers=store.record(desired.name).markers,
             leftovers=tuple(store.leftovers(desired.name, desired.version)),
             free=free_space(path),
-            source=read_source(self.host, domain, domains) if domain else None,
+            source=read_source(self.host, domain, domains, desired.snapshot) if domain else None,
+            layered=self._layered(desired) if domain else None,
             remaining_disks=remaining_disks(manifest.provenance, domains) if manifest else (),
             operations=()
             if manifest or not desired.present
             else sysprep.checked_operations(desired.generalize_operations),
         )
+
+    def _layered(self, desired: Desired) -> Layered | None:
+        """Return the source VM with its snapshots, when one is to be made of it."""
+        wanted = desired.present and desired.snapshot_after_publish is not None
+        return read_layered(self.host, desired.source_vm or "") if wanted else None
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
         if not desired.present:
@@ -68,14 +83,18 @@ class DesktopImage:
 
     def _plan_publishing(self, desired: Desired, current: Current) -> Iterator[Change]:
         operations = operations_to_do(desired, current)
+        require_snapshot_possible(desired, current)
         if current.leftovers:
             yield self._remove_leftovers_change(desired, current)
         publication = Publication(
-            desired.name, desired.version, desired.source_vm, desired.method, desired.description or "", operations
-        )
+            desired.name, desired.version, desired.source_vm, desired.method, desired.description or "", operations,
+            desired.snapshot,
+        )  # fmt: skip
         copied = f"{'conversion' if desired.method == 'convert' else 'clone'} of {desired.source_vm}"
+        copied += f", snapshot {desired.snapshot}" if desired.snapshot else ""
         after = {
             "source_vm": desired.source_vm,
+            "snapshot": desired.snapshot,
             "method": desired.method,
             "desktop_type": current.source.facts["desktop_type"],
             "generalized": list(operations),
@@ -91,6 +110,7 @@ class DesktopImage:
         )
         if desired.method == "convert":
             yield self._remove_source_change(desired, current)
+        yield from self._plan_snapshot(desired, current)
 
     def _plan_published(self, desired: Desired, current: Current, published: PublishedVersion) -> Iterator[Change]:
         if published.damage:
@@ -109,6 +129,7 @@ class DesktopImage:
             require_same_content(desired, current, published)
             if published.manifest.provenance.method == desired.method == "convert":
                 yield from self._plan_end_of_conversion(desired, current, published)
+            yield from self._plan_snapshot(desired, current)
         if desired.description not in (None, published.description):
             yield Change(
                 "describe",
@@ -117,6 +138,21 @@ class DesktopImage:
                 {"description": published.description},
                 {"description": desired.description},
             )
+
+    def _plan_snapshot(self, desired: Desired, current: Current) -> Iterator[Change]:
+        """Keep the state that was published, unless there is a snapshot of the name."""
+        name, vm = desired.snapshot_after_publish, current.layered
+        if vm is None or name is None or vm.snapshot(name) is not None:
+            return
+        require_workable(vm)
+        wanted = SnapshotDesired(vm.name, name, "present", f"published as {desired.subject}")
+        yield Change(
+            "create",
+            f"snapshot {name} of source VM {vm.name}",
+            lambda: create_snapshot(self.host, wanted),
+            None,
+            {"description": wanted.description},
+        )
 
     def _plan_end_of_conversion(
         self, desired: Desired, current: Current, published: PublishedVersion

@@ -18,6 +18,8 @@ OPTIONS = {
     "version": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "source_vm": {"type": "str"},
+    "snapshot": {"type": "str"},
+    "snapshot_after_publish": {"type": "str"},
     "method": {"type": "str", "choices": list(METHODS), "default": "clone"},
     "desktop_type": {"type": "str", "choices": list(DESKTOP_TYPES)},
     "description": {"type": "str"},
@@ -43,6 +45,8 @@ class Desired:
     markers: tuple[str, ...]
     generalize: bool | None
     generalize_operations: tuple[str, ...] | None
+    snapshot: str | None = None
+    snapshot_after_publish: str | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -53,6 +57,13 @@ class Desired:
         if operations is not None and params["generalize"] is False:
             raise BadInput(
                 "generalize_operations: there is nothing to do with generalize: false; leave one of them out"
+            )
+        for option in ("snapshot", "snapshot_after_publish"):
+            _check_snapshot(params, option)
+        if params["snapshot"] is not None and params["snapshot_after_publish"] is not None:
+            raise BadInput(
+                "snapshot_after_publish: it keeps the state that was published, and snapshot has that already; "
+                "leave one of them out"
             )
         return cls(
             pool=params["pool"],
@@ -66,8 +77,23 @@ class Desired:
             markers=tuple(dict.fromkeys(check_name(marker, "markers") for marker in params["markers"] or ())),
             generalize=params["generalize"],
             generalize_operations=tuple(operations) if operations is not None else None,
+            snapshot=params["snapshot"],
+            snapshot_after_publish=params["snapshot_after_publish"],
         )
 
     @property
     def subject(self) -> str:
         return f"image {self.name} {self.version}"
+
+
+def _check_snapshot(params: dict[str, Any], option: str) -> None:
+    if params[option] is None:
+        return
+    check_name(params[option], option)
+    if params["source_vm"] is None:
+        raise BadInput(f"{option}: a snapshot is of a source VM; say source_vm too")
+    if params["method"] == "convert":
+        raise BadInput(
+            f"{option}: a conversion removes the source VM, and snapshots go with it; say method: clone, or leave "
+            f"{option} out"
+        )

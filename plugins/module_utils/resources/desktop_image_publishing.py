@@ -26,12 +26,15 @@ from ..hypervisor.domains import DomainDisk, list_domains
 from ..hypervisor.hardware_template import hardware_facts, hardware_template
 from ..hypervisor.kvm_probe import usable_virt_type
 from .desktop_image_rules import SPACE_MARGIN
-from .desktop_image_source import SourceVm, published_disks, read_source, require_publishable, require_removable
+from .desktop_image_source import SourceVm, read_source, require_publishable, require_removable
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to be published. I(operations) are those of the generalisation; none means: as it is."""
+    """What is to be published: the source VM as it is, or its I(snapshot).
+
+    I(operations) are those of the generalisation; none means: as it is.
+    """
 
     image: str
     version: Version
@@ -39,10 +42,16 @@ class Publication:
     method: str
     description: str
     operations: tuple[str, ...]
+    snapshot: str | None = None
 
     @property
     def subject(self) -> str:
         return f"image {self.image} {self.version}"
+
+    @property
+    def origin(self) -> str:
+        vm = f"source VM {self.source_vm}"
+        return f"snapshot {self.snapshot} of {vm}" if self.snapshot else vm
 
 
 def publish(host: Host, store: Store, publication: Publication) -> None:
@@ -56,10 +65,10 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
         written: dict[str, str] = {}
         try:
             manifest = _write_files(host, store, publication, source, written)
-            if _read_source_again(host, publication).disks != source.disks:
+            if _read_source_again(host, publication).chain != source.chain:
                 raise WrongState(
-                    f"source VM {source.name} was written to while it was copied; nothing was published. "
-                    "Leave it off and run again"
+                    f"{publication.origin} was written to while it was copied; nothing was published. "
+                    "Leave it alone and run again"
                 )
             store.commit(manifest, written)
         except BaseException:
@@ -80,8 +89,8 @@ def _read_source_again(host: Host, publication: Publication) -> SourceVm:
     domain = next((domain for domain in domains if domain.name == publication.source_vm), None)
     if domain is None:
         raise WrongState(f"source VM {publication.source_vm} was removed while it was being published")
-    source = read_source(host, domain, domains)
-    require_publishable(source)
+    source = read_source(host, domain, domains, publication.snapshot)
+    require_publishable(source, publication.snapshot)
     if publication.method == "convert":
         require_removable(source)
     return source
@@ -95,7 +104,7 @@ def _write_files(
     I(written) gets the path of each by its final name, before there is anything at the path.
     """
     names, digests = [], []
-    for index, disk in enumerate(published_disks(source.domain)):
+    for index, disk in enumerate(source.content):
         name = disk_file(publication.image, publication.version, index)
         written[name] = store.staging_path(publication.image, publication.version, name)
         digests.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
@@ -108,8 +117,7 @@ def _write_files(
             copying.flush(path)
         digests = [merkle.digest_file(path) for path in paths]
     disks = tuple(
-        _manifest_disk(disk, name, written[name], digest)
-        for disk, name, digest in zip(published_disks(source.domain), names, digests)
+        _manifest_disk(disk, name, written[name], digest) for disk, name, digest in zip(source.content, names, digests)
     )
     return _manifest(host, publication, source, disks, nvram)
 
@@ -117,11 +125,11 @@ def _write_files(
 def _write_nvram(
     host: Host, store: Store, publication: Publication, source: SourceVm, written: dict[str, str]
 ) -> ManifestNvram | None:
-    if source.domain.nvram is None or not os.path.exists(source.domain.nvram):
+    if source.nvram is None:
         return None
     name = nvram_file(publication.image, publication.version)
     written[name] = store.staging_path(publication.image, publication.version, name)
-    digest = copying.copy_small_file(host.files, source.domain.nvram, written[name])
+    digest = copying.copy_small_file(host.files, source.nvram, written[name])
     return ManifestNvram(name, os.stat(written[name]).st_size, digest)
 
 
@@ -164,9 +172,18 @@ def _manifest(
             collection_version=VERSION,
             generalized=publication.operations,
             tool_images=source.tool_images,
+            snapshot=publication.snapshot,
+            snapshot_id=source.snapshot.id if source.snapshot else "",
         ),
+        parent=_parent(publication, source),
         description=publication.description,
     )
+
+
+def _parent(publication: Publication, source: SourceVm) -> Version | None:
+    """Return the version of the same image that the source VM was made from."""
+    image, _at, version = source.facts.get("parent", "").partition("@")
+    return Version.parse(version) if image == publication.image else None
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from .desktop_image_source import (
     require_removable,
 )
 from .desktop_image_version import PublishedVersion
+from .source_vm_snapshot_state import Layered, require_workable
 
 SPACE_MARGIN = 64 * 1024 * 1024  # manifest, directories, and what generalising writes
 
@@ -29,7 +30,8 @@ class Current:
     """What there is of the version and of its source VM.
 
     I(versions) are all published versions of the image; I(leftovers) files of an interrupted run; I(remaining_disks)
-    those of a converted source VM that is gone; I(operations) what a generalisation would do.
+    those of a converted source VM that is gone; I(operations) what a generalisation would do; I(layered) is the
+    source VM with its snapshots, when one is to be made of it.
     """
 
     pool_path: str
@@ -42,6 +44,7 @@ class Current:
     source: SourceVm | None = None
     remaining_disks: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
+    layered: Layered | None = None
 
 
 def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:
@@ -57,7 +60,7 @@ def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:
         raise NotFound(
             f"there is no source VM {desired.source_vm} on this host; make it with goldsmith.images.source_vm"
         )
-    require_publishable(source)
+    require_publishable(source, desired.snapshot)
     desktop_type = source.facts["desktop_type"]
     if desired.desktop_type not in (None, desktop_type):
         raise Conflict(
@@ -77,6 +80,19 @@ def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:
     if wanted is None:
         wanted = desktop_type == "vdi" and not source.is_windows
     return current.operations if wanted else ()
+
+
+def require_snapshot_possible(desired: Desired, current: Current) -> None:
+    """Raise an error when the snapshot that is to follow the publishing could not be made."""
+    name, vm = desired.snapshot_after_publish, current.layered
+    if name is None or vm is None:
+        return
+    require_workable(vm)
+    if vm.snapshot(name) is not None or name in vm.strangers:
+        raise Conflict(
+            f"snapshot_after_publish: source VM {vm.name} has a snapshot {name} already, of another state; give this "
+            "one another name, or delete that"
+        )
 
 
 def require_same_content(desired: Desired, current: Current, published: PublishedVersion) -> None:
@@ -102,6 +118,11 @@ def _other_content(desired: Desired, source: SourceVm | None, provenance: Proven
         return f"it was published from source VM {provenance.source_vm}, not {desired.source_vm}"
     if source is not None and source.domain.uuid != provenance.source_uuid:
         return f"it was published from another source VM {source.name} (UUID {provenance.source_uuid})"
+    if provenance.snapshot != desired.snapshot:
+        published, wanted = (_origin(name) for name in (provenance.snapshot, desired.snapshot))
+        return f"it was published from {published} of source VM {provenance.source_vm}, not from {wanted}"
+    if source is not None and provenance.snapshot is not None and not is_unchanged(source, provenance):
+        return f"snapshot {provenance.snapshot} of source VM {source.name} is another one, made since then"
     if source is not None and not is_unchanged(source, provenance) and not is_half_removed(source, provenance):
         return f"source VM {source.name} was written to since it was published on {provenance.created}"
     if desired.generalize not in (None, bool(operations)):
@@ -109,6 +130,10 @@ def _other_content(desired: Desired, source: SourceVm | None, provenance: Proven
     if desired.generalize_operations is not None and not set(desired.generalize_operations) <= set(operations):
         return f"it was generalised by other operations ({', '.join(operations) or 'none'})"
     return None
+
+
+def _origin(snapshot: str | None) -> str:
+    return "the state" if snapshot is None else f"snapshot {snapshot}"
 
 
 def require_unused(desired: Desired, published: PublishedVersion) -> None:

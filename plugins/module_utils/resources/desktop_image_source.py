@@ -7,30 +7,57 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..catalog.manifest import Provenance, SourceDisk
+from ..catalog.snapshots import Snapshot, SnapshotStore
 from ..disk import copying
+from ..disk.chain import backing_chain
 from ..errors import Conflict, InUse, NotFound, WrongState
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, DomainDisk, list_domains, lookup, undefine_domain
+from ..hypervisor.domains import Domain, DomainDisk, list_domains, undefine_domain
+from ..hypervisor.snapshots import has_saved_state, native_snapshots
 from ..hypervisor.usage import users_of
+from .source_vm_layers import own_layers, written_layer
+from .source_vm_snapshot_state import hardware_changes, read_layered, read_snapshots
 
 FORMATS = ("raw", "qcow2")
 _TOOL_IMAGE = re.compile(r"^tool-(.+)\.iso$")
 
 
 @dataclass(frozen=True)
+class OfSnapshot:
+    """The snapshot that is to be published. I(changes) say what of the VM's hardware is another since then."""
+
+    name: str
+    id: str
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SourceVm:
-    """A source VM as it is now. I(users) are other domains that stand on its disks; I(space) bytes a copy may take."""
+    """A source VM as it is now.
+
+    I(content) are the disks that are copied and I(nvram) the UEFI variables: those of the VM, or of the snapshot that
+    is asked for. I(disks) tell whether they were written to since, I(chain) whether any file that they stand on was.
+    I(no_files) are targets of disks that are no regular files. I(users) are other domains that stand on its disks;
+    I(space) bytes a copy may take. I(snapshots) are all that it has; I(has_layers) whether a snapshot was, or was to
+    be, under its disks.
+    """
 
     domain: Domain
+    content: tuple[DomainDisk, ...]
     disks: tuple[SourceDisk, ...]
-    missing: tuple[str, ...]
-    users: tuple[str, ...]
-    snapshots: int
-    has_saved_state: bool
-    space: int
+    nvram: str | None = None
+    missing: tuple[str, ...] = ()
+    no_files: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+    has_layers: bool = False
+    has_saved_state: bool = False
+    space: int = 0
+    chain: tuple[SourceDisk, ...] = ()
+    snapshot: OfSnapshot | None = None
 
     @property
     def name(self) -> str:
@@ -57,23 +84,58 @@ def published_disks(domain: Domain) -> list[DomainDisk]:
     return [disk for disk in domain.disks if disk.device == "disk"]
 
 
-def read_source(host: Host, domain: Domain, domains: Iterable[Domain]) -> SourceVm:
-    """Look at the domain, at the files of its disks, and at who else uses them."""
-    paths = [disk.path for disk in published_disks(domain) if disk.path]
-    handle = lookup(host, domain.name)
+def read_source(host: Host, domain: Domain, domains: Iterable[Domain], snapshot: str | None = None) -> SourceVm:
+    """Look at the domain, or at its snapshot of that name, at the files of its disks, and at who else uses them.
+
+    Where there is no such snapshot, I(snapshot) of what is returned is None. Raises Damaged for a broken manifest.
+    """
+    own, layered = published_disks(domain), None
+    if snapshot is not None and domain.mark is not None and domain.mark.kind == "source_vm":
+        layered = read_layered(host, domain.name)
+    found = layered.snapshot(snapshot) if layered else None
+    content, nvram, of_snapshot = own, domain.nvram, None
+    if layered is not None and found is not None:
+        content = _frozen_disks(own, found)
+        nvram = SnapshotStore(layered.directory, layered.name, host.files).nvram_path(found.name)
+        of_snapshot = OfSnapshot(found.name, found.id, tuple(hardware_changes(layered, found)))
+    paths = [disk.path for disk in own if disk.path]
+    there = [disk for disk in content if disk.path and os.path.isfile(disk.path)]
     return SourceVm(
         domain=domain,
-        disks=tuple(read_source_disk(path) for path in paths if os.path.isfile(path)),
-        missing=tuple(path for path in paths if not os.path.exists(path)),
+        content=tuple(content),
+        disks=tuple(_written_disk(disk, domain.name) for disk in there),
+        nvram=nvram if nvram and os.path.exists(nvram) else None,
+        missing=tuple(disk.path for disk in content if disk.path and not os.path.exists(disk.path)),
+        no_files=tuple(disk.target for disk in content if disk not in there),
         users=tuple(users_of(paths, [other for other in domains if other.uuid != domain.uuid])),
-        snapshots=handle.snapshotNum() if handle else 0,
-        has_saved_state=bool(handle and handle.hasManagedSaveImage()),
-        space=sum(
-            copying.space_needed(disk.path, disk.format)
-            for disk in published_disks(domain)
-            if disk.path and disk.format in FORMATS and os.path.isfile(disk.path)
+        snapshots=native_snapshots(host, domain.name) + tuple(known.name for known in read_snapshots(host, domain)),
+        has_layers=any(len(own_layers(disk.path, disk.format, domain.name)) > 1 for disk in own if disk.path),
+        has_saved_state=has_saved_state(host, domain.name),
+        space=sum(copying.space_needed(disk.path, disk.format) for disk in there if disk.format in FORMATS),
+        chain=tuple(
+            read_source_disk(path)
+            for disk in there
+            for path in backing_chain(disk.path, disk.format)
+            if os.path.exists(path)
         ),
+        snapshot=of_snapshot,
     )
+
+
+def _frozen_disks(disks: Iterable[DomainDisk], snapshot: Snapshot) -> list[DomainDisk]:
+    """Return the disks of the snapshot, each where the VM has it."""
+    layers = {disk.target: disk for disk in snapshot.disks}
+    return [
+        replace(disk, path=layers[disk.target].file, format=layers[disk.target].format)
+        for disk in disks
+        if disk.target in layers
+    ]
+
+
+def _written_disk(disk: DomainDisk, source_vm: str) -> SourceDisk:
+    """Return what the disk looks like: an empty overlay on it, which a snapshot brings, changes nothing about that."""
+    written = written_layer(disk.path or "", disk.format, source_vm)
+    return read_source_disk(written.path if written.path != os.path.realpath(disk.path or "") else disk.path or "")
 
 
 def read_source_disk(path: str) -> SourceDisk:
@@ -81,31 +143,35 @@ def read_source_disk(path: str) -> SourceDisk:
     return SourceDisk(path, status.st_size, status.st_mtime_ns)
 
 
-def require_publishable(source: SourceVm) -> None:
-    """Raise Conflict, WrongState or NotFound unless the VM is a source VM that is off, with disks in files."""
+def require_publishable(source: SourceVm, snapshot: str | None = None) -> None:
+    """Raise Conflict, WrongState or NotFound unless the VM is a source VM that can be published.
+
+    It must be off, with disks in files; for the snapshot of the name I(snapshot) it may run.
+    """
     name, domain = source.name, source.domain
     if domain.mark is None or domain.mark.kind != "source_vm":
         raise Conflict(
             f"domain {name} is not a source VM (it does not carry our mark); "
             "make source VMs with goldsmith.images.source_vm, which can also adopt an existing disk"
         )
-    if domain.running:
+    if snapshot is not None:
+        _require_publishable_snapshot(source, snapshot)
+    elif domain.running:
         raise WrongState(
             f"source VM {name} is {domain.state}; it must be off to be published: shut it down with "
-            "goldsmith.images.source_vm state: stopped"
+            "goldsmith.images.source_vm state: stopped, or publish one of its snapshots"
         )
-    if source.has_saved_state:
+    elif source.has_saved_state:
         raise WrongState(
             f"source VM {name} has a saved state in which its file systems are still open; "
             "start it and shut it down, then publish"
         )
-    disks = published_disks(domain)
-    if not disks:
+    if not source.content:
         raise Conflict(f"source VM {name} has no disk; there is nothing to publish")
     if source.missing:
         raise NotFound(f"disk {source.missing[0]} of source VM {name} does not exist; restore it or detach it")
-    for disk in disks:
-        if disk.path not in [there.path for there in source.disks]:
+    for disk in source.content:
+        if disk.target in source.no_files:
             raise Conflict(
                 f"disk {disk.target} of source VM {name} is not a file; only disks in files can be published"
             )
@@ -114,6 +180,19 @@ def require_publishable(source: SourceVm) -> None:
                 f"disk {disk.path} of source VM {name} has the format {disk.format}; only {' and '.join(FORMATS)} "
                 "can be published: convert it with qemu-img first"
             )
+
+
+def _require_publishable_snapshot(source: SourceVm, name: str) -> None:
+    found = source.snapshot
+    if found is None:
+        raise NotFound(
+            f"source VM {source.name} has no snapshot {name}; its snapshots: {', '.join(source.snapshots) or 'none'}"
+        )
+    if found.changes:
+        raise Conflict(
+            f"snapshot {name} of source VM {source.name} is not published: since it was made, "
+            f"{', '.join(found.changes)}. An image has the hardware of the VM as it is now: bring that back first"
+        )
 
 
 def require_removable(source: SourceVm) -> None:
@@ -126,13 +205,24 @@ def require_removable(source: SourceVm) -> None:
         )
     if source.snapshots:
         raise WrongState(
-            f"source VM {source.name} has {source.snapshots} snapshots, which a conversion would lose; "
-            "remove them first, or publish it with method: clone"
+            f"source VM {source.name} has {len(source.snapshots)} snapshots ({', '.join(source.snapshots)}), which a "
+            "conversion would lose; remove them first, or publish it with method: clone"
+        )
+    if source.has_layers:
+        raise WrongState(
+            f"disks of source VM {source.name} stand on layers that a snapshot left which was interrupted; merge them "
+            "with goldsmith.images.source_vm_snapshot state: absent and all: true, then convert it"
         )
 
 
 def is_unchanged(source: SourceVm, provenance: Provenance) -> bool:
-    """Whether the VM is the one that was published and its disks were not written to since."""
+    """Whether the VM is the one that was published, and its disks were not written to since.
+
+    Nothing writes to a snapshot, and one that was deleted is still what was published.
+    """
+    if provenance.snapshot is not None:
+        same = source.snapshot is None or source.snapshot.id == provenance.snapshot_id
+        return same and source.domain.uuid == provenance.source_uuid
     return source.domain.uuid == provenance.source_uuid and source.disks == provenance.source_disks
 
 

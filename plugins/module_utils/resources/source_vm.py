@@ -4,44 +4,54 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..changes import Change
 from ..desktop_types import require
-from ..errors import BadInput, Conflict, InUse, NotFound, WrongState
-from ..hypervisor import osinfo, power
-from ..hypervisor.agent import open_agent
+from ..errors import Conflict, InUse, NotFound, WrongState
+from ..hypervisor import osinfo, tpm_state
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import destroy_domain, find_domain, list_domains, start_domain, undefine_domain
+from ..hypervisor.domains import destroy_domain, find_domain, list_domains, undefine_domain
+from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.usage import users_of
-from . import source_vm_creation, source_vm_disks
+from . import source_vm_adoption, source_vm_creation, source_vm_disks, source_vm_drawing
 from .source_vm_creation import Blueprint
-from .source_vm_drift import differences, require_off_for, require_unchangeable, tool_image_differences
+from .source_vm_disk_changes import disk_differences, draw_additions
+from .source_vm_disks import SourceDisk
+from .source_vm_drift import differences, require_same_pool
+from .source_vm_machine import holds_system, machine_differences, require_machine_offered
+from .source_vm_media import tool_image_differences
 from .source_vm_options import OPTIONS, Desired
-from .source_vm_state import SourceVmState, collect, read_source_vm, source_vm_result
+from .source_vm_origin import rule_of
+from .source_vm_power import plan_power, start, wait_for_agent
+from .source_vm_state import SourceVmState, read_source_vm, source_vm_result
 
-__all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "Desired", "SourceVm", "collect"]
-
-INFO_OPTIONS = {"name": {"type": "str"}}
+__all__ = ["OPTIONS", "Current", "Desired", "SourceVm"]
 
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. I(blueprint) is set when the VM is to be made.
+    """What is there. I(blueprint) is set when the VM is to be made, I(adoption) when a domain is to become one.
 
-    I(os_profile) is what osinfo-db has for a newly said OS; I(removable) are disks that source_vm made for the VM,
-    I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
+    I(os_profile) is what osinfo-db has for a newly said OS; I(additions) are disks that the VM gets besides its own,
+    I(holds_system) says whether an OS may be installed on its first disk; I(removable) are disks that source_vm made
+    for the VM, I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
     """
 
     vm: SourceVmState | None = None
     blueprint: Blueprint | None = None
+    adoption: Mark | None = None
     pool_path: str | None = None
     os_profile: str | None = None
+    additions: tuple[SourceDisk, ...] = ()
+    holds_system: bool = False
     leftovers: tuple[str, ...] = ()
+    staged_tpm: bool = False
     removable: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
 
@@ -50,6 +60,7 @@ class SourceVm:
     """A libvirt domain, marked as ours, in which an image is built."""
 
     result_key = "source_vm"
+    notes_key = "source_warnings"
     Desired = Desired
 
     def __init__(self, host: Host) -> None:
@@ -59,35 +70,49 @@ class SourceVm:
         domain = find_domain(self.host, desired.name)
         vm = read_source_vm(self.host, domain) if domain else None
         if vm is not None and (domain.mark is None or domain.mark.kind != "source_vm"):
-            raise Conflict(
-                f"{desired.name} is a domain already that is no source VM; it is left alone: give the source VM "
-                "another name"
-            )
+            return self._observe_foreign(desired, vm)
         if desired.state == "absent":
             return self._observe_for_removal(desired, vm)
         return self._observe_new(desired) if vm is None else self._observe_existing(desired, vm)
 
     def _observe_new(self, desired: Desired) -> Current:
-        if desired.pool is None:
-            raise BadInput(
-                f"pool: {desired.name} is a new source VM, and needs the image pool said that holds its disks"
+        if desired.origin.adopt:
+            raise NotFound(f"adopt: there is no domain {desired.name} on this host; name one that is there")
+        blueprint = source_vm_drawing.draw(self.host, desired)
+        if blueprint.vm is None:
+            return Current(blueprint=blueprint, pool_path=blueprint.pool_path)
+        return replace(self._observe_existing(desired, blueprint.vm), vm=None, blueprint=blueprint)
+
+    def _observe_foreign(self, desired: Desired, vm: SourceVmState) -> Current:
+        if not desired.origin.adopt or desired.state == "absent":
+            raise Conflict(
+                f"{desired.name} is a domain already that is no source VM; it is left alone: give the source VM "
+                "another name, or make the domain one with adopt: true"
             )
-        pool_path = image_pool_path(self.host, desired.pool)
-        return Current(blueprint=source_vm_creation.draw(self.host, desired, pool_path), pool_path=pool_path)
+        mark = source_vm_adoption.mark_for(self.host, desired, vm.domain)
+        pool_path = image_pool_path(self.host, mark.facts["pool"])
+        adopted = replace(vm, domain=replace(vm.domain, mark=mark))
+        return replace(self._observe_existing(desired, adopted), adoption=mark, pool_path=pool_path)
 
     def _observe_existing(self, desired: Desired, vm: SourceVmState) -> Current:
         desktop_type = desired.desktop_type or vm.facts["desktop_type"]
-        require("create a source VM", desktop_type, desired.name, self.host.architecture)
+        require(rule_of(vm.facts.get("origin", "")), desktop_type, desired.name, self.host.architecture)
         pool_path = profile = None
-        if desired.tool_images is not None:
-            pool = vm.facts["pool"]
+        additions: tuple[SourceDisk, ...] = ()
+        pool = vm.facts["pool"]
+        if desired.tool_images is not None or desired.disks is not None or desired.firmware not in (None, vm.firmware):
             pool_path = image_pool_path(self.host, pool)
+        if desired.tool_images is not None:
             source_vm_creation.require_tool_images(pool_path, pool, desired.tool_images)
         if desired.networks is not None:
             require_networks(self.host, desired.networks)
         if desired.os not in (None, vm.facts["os"]):
             profile = osinfo.profile_of(desired.os, osinfo.known_releases())
-        return Current(vm, pool_path=pool_path, os_profile=profile)
+        if desired.disks is not None:
+            additions = draw_additions(self.host, desired, vm, pool_path)
+        require_machine_offered(self.host, desired, vm)
+        may_not_boot = (desired.firmware, desired.tpm) != (None, None) and holds_system(vm)
+        return Current(vm, pool_path=pool_path, os_profile=profile, additions=additions, holds_system=may_not_boot)
 
     def _observe_for_removal(self, desired: Desired, vm: SourceVmState | None) -> Current:
         pool = vm.facts.get("pool") if vm else desired.pool
@@ -105,6 +130,7 @@ class SourceVm:
             vm,
             pool_path=pool_path,
             leftovers=tuple(source_vm_disks.leftovers(pool_path, desired.name)),
+            staged_tpm=os.path.isdir(tpm_state.staged_directory(desired.name)),
             removable=tuple(removable),
             users=tuple(users_of(removable, others)),
         )
@@ -113,11 +139,17 @@ class SourceVm:
         if desired.state == "absent":
             yield from self._plan_absent(desired, current)
         elif current.vm is None:
-            yield from self._plan_new(desired, current.blueprint)
+            yield from self._plan_new(desired, current, current.blueprint)
         else:
+            if current.adoption is not None:
+                yield self._adopt(desired, current, current.adoption)
             yield from self._plan_existing(desired, current, current.vm)
 
-    def _plan_new(self, desired: Desired, blueprint: Blueprint) -> Iterator[Change]:
+    def _plan_new(self, desired: Desired, current: Current, blueprint: Blueprint) -> Iterator[Change]:
+        if desired.state in ("paused", "resumed", "reset"):
+            raise WrongState(
+                f"there is no source VM {desired.name} to be {desired.state}; say state: running to make it"
+            )
         yield Change(
             "create",
             f"source VM {desired.name}",
@@ -125,81 +157,41 @@ class SourceVm:
             None,
             blueprint.summary,
             blueprint.detail,
+            notes=blueprint.notes,
         )
-        if desired.state == "running":
-            yield self._start(desired, None)
+        if blueprint.vm is not None:
+            yield from self._plan_existing(desired, current, blueprint.vm)
+        elif desired.state in ("running", "restarted"):
+            yield start(self.host, desired, None)
             if desired.wait_for_agent:
-                yield self._wait(desired)
+                yield wait_for_agent(self.host, desired)
+
+    def _adopt(self, desired: Desired, current: Current, mark: Mark) -> Change:
+        name, pool_path = desired.name, current.pool_path or ""
+        return Change(
+            "adopt",
+            f"domain {name} as a source VM",
+            lambda: source_vm_adoption.adopt(self.host, name, pool_path, mark),
+            None,
+            mark.facts,
+        )
 
     def _plan_existing(self, desired: Desired, current: Current, vm: SourceVmState) -> Iterator[Change]:
-        require_unchangeable(desired, vm)
-        domain, name = vm.domain, desired.name
-        for partial, path in vm.unplaced:
-            yield Change(
-                "finish",
-                f"disk {path} of source VM {name}",
-                lambda partial=partial, path=path: self.host.files.place(partial, path),
-                None,
-                path,
-                "an earlier run was killed",
-            )
-        pending = list(differences(self.host, desired, vm, current.os_profile))
+        require_same_pool(desired, vm)
+        yield from source_vm_creation.finishing(self.host, vm)
+        pending = [
+            *differences(self.host, desired, vm, current.os_profile),
+            *machine_differences(self.host, desired, vm, current.pool_path, current.holds_system),
+            *disk_differences(self.host, desired, vm, current.additions, current.pool_path),
+        ]
         if desired.tool_images is not None:
             pending += tool_image_differences(self.host, desired, vm, current.pool_path)
-        if desired.state == "stopped" and domain.running:
-            yield self._stop(desired, vm)
-        else:
-            require_off_for(pending, vm)
-        for difference in pending:
-            yield difference.change
-        if desired.state == "running":
-            yield from self._plan_running(desired, vm)
-
-    def _plan_running(self, desired: Desired, vm: SourceVmState) -> Iterator[Change]:
-        if desired.wait_for_agent and not vm.hardware.agent_channel:
-            raise WrongState(
-                f"source VM {desired.name} has no guest agent channel to wait for; say wait_for_agent: false"
-            )
-        if vm.domain.paused:
-            yield Change(
-                "resume", f"source VM {desired.name}", lambda: power.resume(self.host, desired.name),
-                {"state": vm.domain.state}, {"state": "running"},
-            )  # fmt: skip
-        elif not vm.domain.running:
-            yield self._start(desired, {"state": vm.domain.state})
-        if desired.wait_for_agent and not (vm.live and vm.live.agent_connected):
-            yield self._wait(desired)
-
-    def _start(self, desired: Desired, before: dict[str, str] | None) -> Change:
-        name = desired.name
-        return Change("start", f"source VM {name}", lambda: start_domain(self.host, name), before, {"state": "running"})
-
-    def _wait(self, desired: Desired) -> Change:
-        return Change(
-            "wait for",
-            f"guest agent in source VM {desired.name}",
-            lambda: open_agent(self.host, desired.name).wait(desired.timeout),
-            None,
-            "connected",
-        )
-
-    def _stop(self, desired: Desired, vm: SourceVmState) -> Change:
-        name = desired.name
-        if vm.domain.paused and not desired.force:
-            raise WrongState(
-                f"source VM {name} is paused and cannot shut down; resume it with state: running first, or say "
-                "force: true to pull the plug"
-            )
-        return Change(
-            "shut down",
-            f"source VM {name}",
-            lambda: power.shut_down(self.host, name, desired.timeout, desired.force),
-            {"state": vm.domain.state},
-            {"state": "stopped"},
-        )
+        yield from plan_power(self.host, desired, vm, pending)
 
     def _plan_absent(self, desired: Desired, current: Current) -> Iterator[Change]:
         name, vm = desired.name, current.vm
+        if vm is not None:
+            _require_no_layers_left(desired, vm, current.removable)
         if current.users:
             raise InUse(
                 f"disks of source VM {name} are not removed: {', '.join(current.users)} uses them; remove the users "
@@ -216,6 +208,11 @@ class SourceVm:
                 "pull the plug of", f"source VM {name}", lambda: destroy_domain(self.host, name),
                 {"state": vm.domain.state},
             )  # fmt: skip
+        if current.staged_tpm:
+            yield Change(
+                "remove", f"TPM state that a killed run left for source VM {name}",
+                lambda: tpm_state.discard_copy(self.host.files, name), "there",
+            )  # fmt: skip
         for path in current.leftovers + current.removable:
             yield Change("remove", f"disk {path}", lambda path=path: self.host.files.remove(path), "there")
         if vm is not None:
@@ -231,3 +228,17 @@ class SourceVm:
 
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return None if current.vm is None else source_vm_result(current.vm)
+
+
+def _require_no_layers_left(desired: Desired, vm: SourceVmState, removable: tuple[str, ...]) -> None:
+    """Raise WrongState when a disk that stays would lose what snapshots put on it."""
+    name = desired.name
+    layered = [disk.asked_path for disk in vm.disks if disk.origin is not None]
+    kept = [path for path in layered if path and os.path.realpath(path) not in map(os.path.realpath, removable)]
+    if kept or (vm.snapshots and not desired.remove_disks):
+        raise WrongState(
+            f"source VM {name} has {len(vm.snapshots)} snapshots ({', '.join(vm.snapshots) or 'unfinished ones'}), and "
+            f"disk {', '.join(kept)} is not removed with it. Delete them first, with "
+            "goldsmith.images.source_vm_snapshot state: absent and all: true, which leaves each disk one file"
+            + ("" if desired.remove_disks else "; or say remove_disks: true, which removes all that was made for it")
+        )

@@ -4,50 +4,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ..catalog.naming import tool_image_file
 from ..changes import Change
-from ..errors import Conflict, WrongState
-from ..hypervisor import editing, hardware
+from ..errors import Conflict
+from ..hypervisor import editing, hardware, hotplug, topology
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import find_domain
+from ..hypervisor.hardware import Hardware
 from ..hypervisor.metadata import Mark
-from ..hypervisor.osinfo import GENERIC
-from ..hypervisor.virt_install import NetworkHardware, cdrom_bus
-from ..sizes import human_size
-from .source_vm_options import Desired, DiskRequest
-from .source_vm_state import Disk, Drive, SourceVmState, read_source_vm
+from ..hypervisor.virt_install import NetworkHardware
+from .source_vm_difference import Difference, off_setting, setting
+from .source_vm_options import Desired
+from .source_vm_state import SourceVmState
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A change to an existing VM, and whether the VM has to be off for it."""
-
-    change: Change
-    needs_power_off: bool = False
-
-
-def require_unchangeable(desired: Desired, vm: SourceVmState) -> None:
-    """Raise Conflict when something is wanted otherwise that is settled when a source VM is made."""
-    name = vm.domain.name
-    settled = (
-        ("pool", desired.pool, vm.facts.get("pool")),
-        ("firmware", desired.firmware, vm.firmware),
-        ("tpm", desired.tpm, vm.hardware.tpm),
-        ("graphics", desired.graphics, vm.hardware.graphics),
-    )
-    for option, wanted, found in settled:
-        if wanted is not None and wanted != found:
-            raise Conflict(
-                f"{option} of source VM {name} is {found}, not {wanted}; it is settled when the VM is made: "
-                f"say {option}: {found}, or make a new source VM"
-            )
-    if desired.disks is not None:
-        _require_same_disks(name, desired.disks, vm.disks)
+def require_same_pool(desired: Desired, vm: SourceVmState) -> None:
+    """Raise Conflict when the VM is wanted in another pool than the one that it was made in."""
+    name, found = vm.domain.name, vm.facts.get("pool")
+    if desired.pool is not None and desired.pool != found:
+        raise Conflict(
+            f"pool of source VM {name} is {found}, not {desired.pool}; it is settled when the VM is made: "
+            f"say pool: {found}, or make a new source VM"
+        )
 
 
 def differences(host: Host, desired: Desired, vm: SourceVmState, os_profile: str | None) -> Iterator[Difference]:
@@ -65,93 +45,42 @@ def differences(host: Host, desired: Desired, vm: SourceVmState, os_profile: str
     if desired.description is not None and desired.description != found.description:
         wanted_text = desired.description
         yield Difference(
-            _set("description", subject, found.description, wanted_text,
-                 lambda: editing.set_description(host, name, wanted_text))
+            setting("description", name, found.description, wanted_text,
+                    lambda: editing.set_description(host, name, wanted_text))
         )  # fmt: skip
     if desired.autostart is not None and desired.autostart != vm.domain.autostart:
         autostart = desired.autostart
         yield Difference(
-            _set("autostart", subject, vm.domain.autostart, autostart,
-                 lambda: editing.set_autostart(host, name, autostart))
+            setting("autostart", name, vm.domain.autostart, autostart,
+                    lambda: editing.set_autostart(host, name, autostart))
         )  # fmt: skip
-    if desired.vcpus is not None and desired.vcpus != found.vcpus:
-        vcpus = desired.vcpus
-        yield _powered_off(host, name, "vcpus", found.vcpus, vcpus, lambda root: hardware.set_vcpus(root, vcpus))
+    yield from _processor_differences(host, desired, vm)
     if desired.memory is not None and desired.memory != found.memory:
         memory = desired.memory
-        yield _powered_off(host, name, "memory", found.memory, memory, lambda root: hardware.set_memory(root, memory))
+        yield off_setting(host, name, "memory", found.memory, memory, lambda root: hardware.set_memory(root, memory))
     if desired.virt_type not in ("auto", found.virt_type):
         kind = desired.virt_type
-        yield _powered_off(
+        yield off_setting(
             host, name, "virt_type", found.virt_type, kind, lambda root: hardware.set_virt_type(root, kind)
         )
     if desired.networks is not None:
         yield from _network_differences(host, vm, desired.networks)
 
 
-def tool_image_differences(host: Host, desired: Desired, vm: SourceVmState, pool_path: str) -> Iterator[Difference]:
-    """Yield what it takes to have exactly the wanted tool images mounted. Other media stay in their drives."""
-    name, subject, force = vm.domain.name, f"source VM {vm.domain.name}", desired.force
-    missing = list(desired.tool_images or ())
-    empty = 0
-    for drive in vm.drives:
-        image = drive.tool_image
-        path = os.path.join(pool_path, tool_image_file(image)) if image else None
-        if image in missing and drive.defined in (None, path):
-            missing.remove(image)
-            if drive.defined != drive.seen:
-                yield Difference(_mount(host, name, image, path, drive.target, force))
-        elif image is not None:
-            target = drive.target
-            empty += 1
-            yield Difference(
-                Change(
-                    "unmount", f"tool image {image} from {subject}",
-                    lambda target=target: editing.set_medium(host, name, target, None, force), target,
-                )
-            )  # fmt: skip
-        elif drive.is_empty:
-            empty += 1
-    if len(missing) > empty:
-        count, bus = len(missing) - empty, cdrom_bus(host.architecture, vm.facts.get("os_profile", GENERIC))
+def _processor_differences(host: Host, desired: Desired, vm: SourceVmState) -> Iterator[Difference]:
+    """A running guest can get more processors, where its definition says that it may."""
+    name, found, vcpus, cores = vm.domain.name, vm.hardware, desired.vcpus, desired.cores_per_socket
+    topology.require_whole_sockets(_maximum_after(vcpus, found), cores)
+    if vcpus is not None and vcpus != found.vcpus:
         yield Difference(
-            Change(
-                "add", f"{count} CD-ROM drive{'s' * (count > 1)} to {subject}",
-                lambda: editing.edit_definition(host, name, lambda root: hardware.add_cdrom_drives(root, count, bus)),
-                len(vm.drives), len(vm.drives) + count,
-            ),
-            needs_power_off=True,
-        )  # fmt: skip
-    for image in missing:
-        yield Difference(_mount(host, name, image, os.path.join(pool_path, tool_image_file(image)), None, force))
-
-
-def require_off_for(pending: Sequence[Difference], vm: SourceVmState) -> None:
-    """Raise WrongState, naming what needs the VM off, when it runs."""
-    needing = [difference.change for difference in pending if difference.needs_power_off]
-    if vm.domain.running and needing:
-        told = "; ".join(change.sentence for change in needing)
-        raise WrongState(
-            f"source VM {vm.domain.name} is {vm.domain.state}, and this needs it powered off: {told}. Say state: "
-            "stopped, which shuts it down and then makes the change, and start it again after that"
+            setting("vcpus", name, found.vcpus, vcpus, lambda: hotplug.set_vcpus(host, name, vcpus, cores)),
+            needs_power_off=not found.vcpus < vcpus <= found.max_vcpus,
         )
-
-
-def _mount(host: Host, name: str, image: str, path: str, target: str | None, force: bool) -> Change:
-    def apply() -> None:
-        drive = target or _empty_drive(host, name)
-        editing.set_medium(host, name, drive, path, force)
-
-    return Change("mount", f"tool image {image} in source VM {name}", apply, None, path)
-
-
-def _empty_drive(host: Host, name: str) -> str:
-    domain = find_domain(host, name)
-    drives: tuple[Drive, ...] = read_source_vm(host, domain).drives if domain else ()
-    for drive in drives:
-        if drive.is_empty:
-            return drive.target
-    raise WrongState(f"source VM {name} has no empty CD-ROM drive any more; run again")
+    if cores not in (None, found.cores_per_socket):
+        yield off_setting(
+            host, name, "cores_per_socket", found.cores_per_socket, cores,
+            lambda root: topology.set_cores_per_socket(root, cores),
+        )  # fmt: skip
 
 
 def _network_differences(host: Host, vm: SourceVmState, wanted: Sequence[NetworkHardware]) -> Iterator[Difference]:
@@ -173,43 +102,17 @@ def _network_differences(host: Host, vm: SourceVmState, wanted: Sequence[Network
                     )  # fmt: skip
             return
     shown = [_card_story(card) for card in cards], [_card_story(card) for card in wanted]
-    yield _powered_off(host, name, "networks", *shown, lambda root: hardware.set_networks(root, wanted))
+    yield off_setting(host, name, "networks", *shown, lambda root: hardware.set_networks(root, wanted))
 
 
 def _card_story(card: Any) -> str:
     return " ".join(part for part in (card.network or card.bridge, card.model, card.mac) if part)
 
 
-def _require_same_disks(name: str, wanted: Sequence[DiskRequest], found: Sequence[Disk]) -> None:
-    if len(wanted) != len(found):
-        raise Conflict(
-            f"source VM {name} has {len(found)} disks, not {len(wanted)}; disks are settled when the VM is made: "
-            "leave disks out, or make a new source VM"
-        )
-    for index, (request, disk) in enumerate(zip(wanted, found)):
-        size = disk.virtual_size
-        compared = (
-            ("path", request.path and os.path.realpath(request.path), disk.path and os.path.realpath(disk.path)),
-            ("size", request.size and human_size(request.size), size and human_size(size)),
-            ("format", request.format, disk.format),
-            ("bus", request.bus, disk.bus),
-        )
-        for key, asked, there in compared:
-            if asked is not None and asked != there and not (key == "size" and size in (None, request.size)):
-                raise Conflict(
-                    f"disks[{index}].{key} of source VM {name} is {there}, not {asked}; disks are settled when the VM "
-                    "is made: say what is there, or make a new source VM"
-                )
-
-
-def _powered_off(host: Host, name: str, field: str, before: Any, after: Any, edit: Callable[..., object]) -> Difference:
-    change = _set(field, f"source VM {name}", before, after, lambda: editing.edit_definition(host, name, edit))
-    return Difference(change, needs_power_off=True)
-
-
-def _set(field: str, subject: str, before: Any, after: Any, apply: Callable[[], object]) -> Change:
-    shown = [human_size(value) if field == "memory" else value for value in (before, after)]
-    return Change("set", f"{field} of {subject}", apply, before, after, f"{shown[0]} -> {shown[1]}")
+def _maximum_after(vcpus: int | None, found: Hardware) -> int:
+    """Return what the topology has to make up: see topology.set_vcpus."""
+    has_more = found.vcpus < found.max_vcpus
+    return found.max_vcpus if vcpus is None or (has_more and vcpus <= found.max_vcpus) else vcpus
 
 
 def _said(**facts: str | None) -> dict[str, str]:

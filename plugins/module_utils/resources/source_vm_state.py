@@ -11,18 +11,25 @@ from typing import Any
 
 from ..catalog.naming import PARTIAL, SOURCE_VMS
 from ..disk import qemu_img
+from ..disk.chain import DiskFile
 from ..errors import Damaged
+from ..hypervisor import tpm_state
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, DomainDisk, list_domains
+from ..hypervisor.domains import Domain, DomainDisk
 from ..hypervisor.hardware import Hardware, read_hardware
-from ..hypervisor.live import Live, read_live
+from ..hypervisor.live import Live, ask_addresses, read_live
+from .source_vm_layers import own_layers
+from .source_vm_snapshot_state import read_snapshots
 
 _TOOL_IMAGE = re.compile(r"tool-(.+)\.iso")
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk of a source VM; sizes in bytes, None when its file cannot be read."""
+    """A disk of a source VM; sizes in bytes, None when its file cannot be read.
+
+    I(origin) is the disk under the layers of snapshots, where there are any: it is what was asked for.
+    """
 
     target: str
     path: str | None
@@ -30,6 +37,15 @@ class Disk:
     bus: str | None
     virtual_size: int | None
     allocated: int | None
+    origin: DiskFile | None = None
+
+    @property
+    def asked_path(self) -> str | None:
+        return self.origin.path if self.origin else self.path
+
+    @property
+    def asked_format(self) -> str | None:
+        return self.origin.format if self.origin else self.format
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,9 @@ class SourceVmState:
     drives: tuple[Drive, ...]
     # Finished disks that a killed run left in .partial: (where each lies, where it belongs).
     unplaced: tuple[tuple[str, str], ...] = ()
+    snapshots: tuple[str, ...] = ()
+    # A copied TPM state waits for the VM that a killed run defined.
+    tpm_is_staged: bool = False
 
     @property
     def facts(self) -> dict[str, str]:
@@ -82,17 +101,21 @@ def tool_image_of(path: str | None) -> str | None:
 def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
     """Return the domain in the eyes of source_vm, whether it is marked as one or not."""
     live = read_live(host, domain.name) if domain.running else None
+    if live is not None and not domain.paused:
+        live = ask_addresses(host, domain.name, live)
     return SourceVmState(
         domain=domain,
         hardware=read_hardware(domain.xml),
         live=live,
-        disks=tuple(_disk(disk) for disk in domain.disks if disk.device == "disk"),
+        disks=tuple(_disk(disk, domain.name) for disk in domain.disks if disk.device == "disk"),
         drives=tuple(
             Drive(disk.target, disk.path, live.media.get(disk.target) if live else disk.path)
             for disk in domain.disks
             if disk.device == "cdrom"
         ),
         unplaced=tuple(_unplaced(domain)),
+        snapshots=tuple(snapshot.name for snapshot in read_snapshots(host, domain)),
+        tpm_is_staged=tpm_state.is_staged(domain.name, domain.uuid),
     )
 
 
@@ -104,19 +127,26 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
         "uuid": domain.uuid,
         "state": domain.state,
         "pool": vm.facts.get("pool"),
+        "origin": vm.facts.get("origin"),
         "desktop_type": vm.facts.get("desktop_type"),
         "os": vm.facts.get("os"),
         "os_profile": vm.facts.get("os_profile"),
         "description": hardware.description,
         "virt_type": hardware.virt_type,
         "vcpus": hardware.vcpus,
+        "cores_per_socket": hardware.cores_per_socket,
+        "max_vcpus": hardware.max_vcpus,
         "memory": hardware.memory,
         "firmware": vm.firmware,
         "secure_boot": hardware.secure_boot,
         "tpm": hardware.tpm,
+        "boot": list(hardware.boot),
         "graphics": hardware.graphics,
+        "video": hardware.video,
+        "agent_channel": hardware.agent_channel,
         "console": live.console if live else None,
         "agent_connected": live.agent_connected if live else False,
+        "addresses_from": live.addresses_from if live else None,
         "autostart": domain.autostart,
         "disks": [
             {
@@ -140,22 +170,12 @@ def source_vm_result(vm: SourceVmState) -> dict[str, Any]:
             for card in hardware.networks
         ],
         "build": vm.facts.get("build", "").split(),
+        "snapshots": list(vm.snapshots),
         "tool_images": [name for name in (tool_image_of(drive.seen) for drive in vm.drives) if name],
     }
 
 
-def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the source VM of the name, or all of them."""
-    name = params["name"]
-    found = [
-        read_source_vm(host, domain)
-        for domain in list_domains(host)
-        if domain.mark and domain.mark.kind == "source_vm" and name in (None, domain.name)
-    ]
-    return {"source_vms": [source_vm_result(vm) for vm in found]}
-
-
-def _disk(disk: DomainDisk) -> Disk:
+def _disk(disk: DomainDisk, source_vm: str) -> Disk:
     virtual_size = allocated = None
     if disk.path:
         file = _finished_in_partial(disk.path) or disk.path
@@ -164,18 +184,21 @@ def _disk(disk: DomainDisk) -> Disk:
             allocated = qemu_img.allocated_size(file)
         except (OSError, Damaged):
             pass
-    return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated)
+    layers = own_layers(disk.path, disk.format, source_vm) if disk.path else []
+    origin = layers[-1] if len(layers) > 1 else None
+    return Disk(disk.target, disk.path, disk.format, disk.bus, virtual_size, allocated, origin)
 
 
 def _unplaced(domain: Domain) -> list[tuple[str, str]]:
-    pairs = [(_finished_in_partial(disk.path), disk.path) for disk in domain.disks if disk.path]
+    paths = [*(disk.path for disk in domain.disks), domain.nvram]
+    pairs = [(_finished_in_partial(path), path) for path in paths if path]
     return [(partial, path) for partial, path in pairs if partial]
 
 
 def _finished_in_partial(path: str) -> str | None:
-    """Return where the disk that is missing at the path was left by a run that was killed, if it was."""
+    """Return where a run that was killed left the file that belongs at the path: alone there, or under both names."""
     directory, file = os.path.split(path)
-    if os.path.basename(directory) != SOURCE_VMS or os.path.exists(path):
-        return None
     partial = os.path.join(os.path.dirname(directory), PARTIAL, file)
-    return partial if os.path.exists(partial) else None
+    if os.path.basename(directory) != SOURCE_VMS or not os.path.exists(partial):
+        return None
+    return partial if not os.path.exists(path) or os.path.samefile(partial, path) else None
