@@ -29,7 +29,7 @@ from ..sizes import human_size
 from . import source_vm_disks
 from .source_vm_creation import Blueprint, require_tool_images
 from .source_vm_disks import NewFile, SourceDisk
-from .source_vm_foreign_hardware import Surroundings, network_notes, request_for, require_known_networks
+from .source_vm_foreign_hardware import Surroundings, notes_on, request_for, require_known_networks
 from .source_vm_new import DEFAULT_OS, blueprint_of, facts_of, virt_type_for
 from .source_vm_options import Desired, DiskRequest
 from .source_vm_origin import ForeignSource, rule_of
@@ -100,7 +100,7 @@ def draw(host: Host, desired: Desired, pool_path: str, source: ForeignSource) ->
     return replace(
         blueprint,
         making=lambda host: _verified_and_converted(host, subject.appliance, converted),
-        notes=(*subject.warnings, *network_notes(desired, subject.system, networks)),
+        notes=(*subject.warnings, *notes_on(desired, subject.system, networks)),
     )
 
 
