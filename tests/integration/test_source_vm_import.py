@@ -296,7 +296,8 @@ def test_import_killed_in_the_middle_of_a_disk(host):
 def test_two_imports_of_one_vm_at_once(host):
     found: list[dict[str, Any]] = []
     runs = [
-        threading.Thread(target=lambda: found.append(host._ansible("source_vm", False, False, FROM_OVA))) for _ in "ab"
+        threading.Thread(target=lambda: found.append(host._ansible("source_vm", False, False, FROM_OVA)))
+        for _run in "ab"
     ]
     for run in runs:
         run.start()

@@ -12,11 +12,15 @@ import pytest
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import is_layer_file, layer_file
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.snapshots import (
     Memories,
+    Merging,
     Snapshot,
     SnapshotDisk,
     SnapshotStore,
 )
-from ansible_collections.goldsmith.images.plugins.module_utils.disk.layers import Layer, LayerTree
+from ansible_collections.goldsmith.images.plugins.module_utils.commands import run_command
+from ansible_collections.goldsmith.images.plugins.module_utils.disk import qemu_img
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.chain import DiskFile
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.layers import Layer, LayerTree, Merge
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     BadInput,
     Conflict,
@@ -29,6 +33,11 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain, DomainDisk
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metadata import Mark
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_layers import (
+    own_layers,
+    read_tree,
+    written_layer,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_snapshot import (
     OPTIONS,
     Current,
@@ -209,7 +218,7 @@ def test_plan_says_what_has_to_change(given, there, expected):
             Damaged,
             r"has lost /srv/golden/source-vms/src.disk0.0b.qcow2",
         ),
-        (ABSENT | {"name": "first"}, current(vm(users=("domain web",))), InUse, r"domain web stands on them"),
+        (ABSENT | {"name": "first"}, current(users=("domain web",)), InUse, r"domain web stands on them"),
         (ABSENT | {"name": "first"}, current(free=MIB), NoSpace, r"merging layer .*0a.qcow2 needs 12582912 bytes"),
     ],
 )
@@ -269,6 +278,50 @@ def test_store_keeps_what_it_was_given(tmp_path):
     assert store.snapshots()[0].layers == {B}
     store.remove("first")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["src@second.snapshot.json"]
+
+
+def test_layer_that_a_running_vm_merged_is_known_by_the_overlay_above_it(tmp_path):
+    """As after a kill between the merge and the change of the manifest; and while the merge is still to be done."""
+    noted = SECOND.with_layer_merging(A, Merging(BASE, TOP))
+    store = SnapshotStore(str(tmp_path), "src", Files())
+    store.commit(noted)
+    assert store.snapshots() == [noted]
+    assert noted.with_layer_moved(A, BASE, "raw").disks == (SnapshotDisk("vda", BASE, "raw", 64 * MIB),)
+
+    directory = tmp_path / "source-vms"
+    directory.mkdir()
+    base, layer, top = (str(directory / f"src.disk0.{end}") for end in ("raw", "0000000a.qcow2", "0000000c.qcow2"))
+    qemu_img.create_disk(Files(), base, MIB, "raw")
+    qemu_img.create_overlay(Files(), layer, base, "raw")
+    run_command(["qemu-io", "-f", "qcow2", "-c", "write -q 0 64k", layer])
+    domain = replace(vm().domain, disks=(DomainDisk("vda", "disk", top, "qcow2", "virtio"),))
+    noted = snapshot("second", layer).with_layer_merging(layer, Merging(base, top))
+    for stands_on, steps in ((layer, [Merge(layer, base, 0)]), (base, [Merge(layer, base, 0)])):
+        qemu_img.create_overlay(Files(), top, stands_on, "raw" if stands_on == base else "qcow2")
+        tree = read_tree(str(directory), domain, [noted])
+        assert tree.layers[layer].is_empty is (stands_on == base)
+        assert tree.steps() == steps
+    assert (
+        read_tree(str(directory), domain, [replace(noted, disks=(SnapshotDisk("vda", layer, "qcow2", 1),))]).steps()
+        == []
+    )
+
+
+def test_empty_overlays_do_not_hide_what_they_stand_on(tmp_path):
+    directory = tmp_path / "source-vms"
+    directory.mkdir()
+    base, one, two = (str(directory / f"src.disk0.{end}") for end in ("qcow2", "00000001.qcow2", "00000002.qcow2"))
+    qemu_img.create_disk(Files(), base, MIB, "qcow2")
+    qemu_img.create_overlay(Files(), one, base, "qcow2")
+    qemu_img.create_overlay(Files(), two, one, "qcow2")
+
+    assert written_layer(two, "qcow2", "src") == DiskFile(base, "qcow2")
+    assert [file.path for file in own_layers(two, "qcow2", "src")] == [two, one, base]
+    assert own_layers(two, "qcow2", "other") == [DiskFile(two, "qcow2")], "only its own overlays are layers of a VM"
+    run_command(["qemu-io", "-f", "qcow2", "-c", "write -q 0 64k", one])
+    assert written_layer(two, "qcow2", "src").path == one
+    qemu_img.grow(Files(), two, "qcow2", 2 * MIB)
+    assert written_layer(two, "qcow2", "src").path == two, "a larger disk is another one"
 
 
 def test_names_of_vms_and_snapshots_never_meet(tmp_path):

@@ -13,6 +13,7 @@ import json
 import os
 import tarfile
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from ..errors import Conflict, Damaged
 from ..files import Files, sync_directory
@@ -26,6 +27,14 @@ _MODE = 0o600  # the state of a TPM holds keys
 
 
 @dataclass(frozen=True)
+class Merging:
+    """A running VM merges a layer into the layer I(into); when the overlay I(over) stands there, it is done."""
+
+    into: str
+    over: str
+
+
+@dataclass(frozen=True)
 class SnapshotDisk:
     """A disk of a snapshot: the layer that was frozen. I(virtual_size) in bytes."""
 
@@ -33,6 +42,7 @@ class SnapshotDisk:
     file: str
     format: str
     virtual_size: int
+    merging: Merging | None = None
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,13 @@ class Snapshot:
 
     def with_layer_moved(self, old: str, new: str, disk_format: str) -> Snapshot:
         """Return the snapshot with the layer I(new), which shows the same, in place of I(old)."""
-        disks = (replace(disk, file=new, format=disk_format) if disk.file == old else disk for disk in self.disks)
-        return replace(self, disks=tuple(disks))
+        moved = {old: {"file": new, "format": disk_format, "merging": None}}
+        return replace(self, disks=tuple(replace(disk, **moved.get(disk.file, {})) for disk in self.disks))
+
+    def with_layer_merging(self, layer: str, merging: Merging) -> Snapshot:
+        """Return the snapshot with the note that the layer is being merged."""
+        note = {layer: {"merging": merging}}
+        return replace(self, disks=tuple(replace(disk, **note.get(disk.file, {})) for disk in self.disks))
 
 
 @dataclass(frozen=True)
@@ -165,11 +180,16 @@ class SnapshotStore:
             schema = document.pop("schema")
             if schema != SCHEMA:
                 raise Damaged(f"{path} has schema {schema}, not {SCHEMA}; update goldsmith.images")
-            return Snapshot(**document | {"disks": tuple(SnapshotDisk(**disk) for disk in document["disks"])})
+            return Snapshot(**document | {"disks": tuple(_disk(disk) for disk in document["disks"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(
                 f"{path} is not the manifest of a snapshot ({error!r}); restore it. Its layers hold the content"
             ) from None
+
+
+def _disk(document: dict[str, Any]) -> SnapshotDisk:
+    merging = document["merging"]
+    return SnapshotDisk(**document | {"merging": Merging(**merging) if merging else None})
 
 
 def _to_json(snapshot: Snapshot) -> bytes:

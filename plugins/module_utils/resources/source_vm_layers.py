@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ..catalog.naming import SOURCE_VMS, is_layer_file
 from ..catalog.snapshots import Snapshot
@@ -49,6 +50,7 @@ def read_tree(directory: str, domain: Domain, snapshots: Iterable[Snapshot]) -> 
 
     Only regular files are layers.
     """
+    snapshots = tuple(snapshots)
     tops = [DiskFile(os.path.realpath(disk.path), disk.format) for disk in disks_of(domain) if disk.path]
     named = [DiskFile(disk.file, disk.format) for snapshot in snapshots for disk in snapshot.disks]
     others = [
@@ -63,6 +65,12 @@ def read_tree(directory: str, domain: Domain, snapshots: Iterable[Snapshot]) -> 
         for file, below in zip(chain, [*chain[1:], None]):
             if file.path not in layers and os.path.isfile(file.path):
                 layers[file.path] = _layer(file, below, domain.name, file.path in in_use)
+    for snapshot in snapshots:
+        for disk in snapshot.disks:
+            over = layers.get(disk.merging.over) if disk.merging else None
+            if over is not None and disk.merging and over.parent == disk.merging.into and disk.file in layers:
+                # A run was killed when the VM had merged the layer: all that it holds lies under it.
+                layers[disk.file] = replace(layers[disk.file], is_empty=True)
     return LayerTree(layers, frozenset(file.path for file in tops), frozenset(file.path for file in named))
 
 

@@ -8,6 +8,7 @@ import os
 import secrets
 
 from ..catalog.naming import layer_file
+from ..catalog.snapshots import Merging
 from ..disk import copying, qemu_img
 from ..disk.chain import DiskFile
 from ..disk.layers import Merge, Remove, Step
@@ -15,14 +16,14 @@ from ..errors import Busy, WrongState
 from ..files import Files, require_space, sync_directory
 from ..hypervisor import snapshots as layering
 from ..hypervisor.connection import Host
-from .source_vm_snapshot_state import Layered, require_unshared
+from .source_vm_snapshot_state import Layered, require_unshared, users_of_layers
 from .source_vm_snapshot_work import locked, make_overlay, read_again, store_of
 
 
 def take_step(host: Host, source_vm: str, step: Step, timeout: float) -> None:
     """Merge or remove a layer that nothing needs. Raises Busy when another run changed what there is."""
     with locked(host, source_vm) as vm:
-        require_unshared(vm)
+        require_unshared(vm, users_of_layers(host, vm))
         if step not in vm.tree.steps():
             raise Busy(f"the snapshots of source VM {source_vm} were changed by another run; run again")
         if isinstance(step, Remove):
@@ -39,8 +40,7 @@ def _merge(host: Host, vm: Layered, step: Merge, timeout: float) -> None:
     target = _target_over(vm, step.child)
     require_space(os.path.dirname(step.into), step.size, f"merging layer {step.child}")
     if target is not None and vm.domain.running:
-        layering.end_merge(host, vm.name, target)
-        layering.merge_live(host, vm.name, target, step.child, step.into, timeout)
+        _merge_running(host, vm, step, target, timeout)
         vm = read_again(host, vm)
     elif not vm.tree.layers[step.child].is_empty:
         qemu_img.commit(host.files, step.child)
@@ -53,6 +53,21 @@ def _merge(host: Host, vm: Layered, step: Merge, timeout: float) -> None:
         _change_over(host, vm, step)
     host.files.remove(step.child)
     sync_directory(os.path.dirname(step.child))
+
+
+def _merge_running(host: Host, vm: Layered, step: Merge, target: str, timeout: float) -> None:
+    """Have the running VM merge the layer.
+
+    What QEMU did is seen at the overlay that stood on the layer; the snapshots that the layer is name that overlay
+    meanwhile, so that a run after a kill can tell.
+    """
+    store, chain = store_of(host, vm), vm.tree.chain(vm.top(target).path)
+    named = [snapshot for snapshot in vm.snapshots if step.child in snapshot.layers]
+    over = chain[chain.index(step.child) - 1]
+    layering.end_merge(host, vm.name, target)
+    for snapshot in named:
+        store.save(snapshot.with_layer_merging(step.child, Merging(step.into, over)))
+    layering.merge_live(host, vm.name, target, step.child, step.into, timeout)
 
 
 def _step_down(host: Host, vm: Layered, step: Merge) -> None:

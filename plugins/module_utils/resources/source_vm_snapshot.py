@@ -28,6 +28,7 @@ from .source_vm_snapshot_state import (
     require_unshared,
     require_workable,
     snapshot_result,
+    users_of_layers,
 )
 
 __all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "Desired", "SourceVmSnapshot", "collect"]
@@ -35,12 +36,17 @@ __all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "Desired", "SourceVmSnapshot", 
 
 @dataclass(frozen=True)
 class Current:
-    """What is there. I(kept) is what the snapshot keeps besides disks; I(free) bytes by directory of a layer."""
+    """What is there.
+
+    I(kept) is what the snapshot keeps besides disks. I(free) are bytes by the directory of a layer, I(users) other
+    domains that stand on one.
+    """
 
     vm: Layered | None
     name: str | None = None
     kept: Memories | None = None
     free: tuple[tuple[str, int], ...] = ()
+    users: tuple[str, ...] = ()
 
 
 class SourceVmSnapshot:
@@ -62,7 +68,7 @@ class SourceVmSnapshot:
             kept = SnapshotStore(vm.directory, vm.name, self.host.files).memories(snapshot)
         directories = sorted({os.path.dirname(path) for path in vm.tree.layers})
         free = tuple((directory, free_space(directory)) for directory in directories)
-        return Current(vm, desired.name, kept, free)
+        return Current(vm, desired.name, kept, free, tuple(users_of_layers(self.host, vm)))
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
         vm = current.vm
@@ -72,16 +78,16 @@ class SourceVmSnapshot:
                     f"there is no source VM {desired.source_vm} on this host; make it with goldsmith.images.source_vm"
                 )
         elif desired.state == "present":
-            yield from self._plan_present(desired, vm)
+            yield from self._plan_present(desired, current, vm)
         elif desired.state == "reverted":
             yield from self._plan_reverted(desired, current, vm)
         else:
             yield from self._plan_absent(desired, current, vm)
 
-    def _plan_present(self, desired: Desired, vm: Layered) -> Iterator[Change]:
+    def _plan_present(self, desired: Desired, current: Current, vm: Layered) -> Iterator[Change]:
         snapshot, subject = vm.snapshot(desired.name), _subject(vm, desired.name)
         if snapshot is not None:
-            yield from self._changes(desired, vm, [])
+            yield from self._changes(desired, current, vm, [])
             if desired.description not in (None, snapshot.description):
                 yield Change(
                     "describe", subject, lambda: work.describe(self.host, desired),
@@ -95,7 +101,7 @@ class SourceVmSnapshot:
                 f"files {vm.name}@{desired.name}.* in {vm.directory}"
             )
         removals = [step for step in vm.tree.steps() if isinstance(step, Remove)]
-        yield from self._changes(desired, vm, removals)
+        yield from self._changes(desired, current, vm, removals)
         after = {"vm_state": vm.domain.state, "description": desired.description or ""}
         yield Change("create", subject, lambda: work.create(self.host, desired), None, after, _how_frozen(vm))
 
@@ -149,16 +155,16 @@ class SourceVmSnapshot:
             if isinstance(step, Merge):
                 directory = os.path.dirname(step.into)
                 require_space(directory, step.size, f"merging layer {step.child}", free.get(directory))
-        yield from self._changes(desired, vm, steps)
+        yield from self._changes(desired, current, vm, steps)
 
-    def _changes(self, desired: Desired, vm: Layered, steps: list[Step]) -> Iterator[Change]:
+    def _changes(self, desired: Desired, current: Current, vm: Layered, steps: list[Step]) -> Iterator[Change]:
         if vm.leftovers:
             yield Change(
                 "remove", f"leftovers of an interrupted run of source VM {vm.name}",
                 lambda: work.remove_leftovers(self.host, vm.name), list(vm.leftovers),
             )  # fmt: skip
         if steps:
-            require_unshared(vm)
+            require_unshared(vm, current.users)
         for step in steps:
             path, size = (step.child, step.size) if isinstance(step, Merge) else (step.path, 0)
             yield Change(

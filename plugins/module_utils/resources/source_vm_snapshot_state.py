@@ -31,8 +31,8 @@ class Layered:
     """A source VM in the eyes of its snapshots.
 
     I(disks) are those it runs on, or will, with their paths resolved. I(directory) holds the files of snapshots;
-    I(foreign) are those that libvirt keeps itself, I(strangers) those of an earlier VM of the name. I(users) are other
-    domains that stand on a layer; I(leftovers) is what a killed run left.
+    I(foreign) are those that libvirt keeps itself, I(strangers) those of an earlier VM of the name; I(leftovers) is
+    what a killed run left.
     """
 
     domain: Domain
@@ -47,7 +47,6 @@ class Layered:
     foreign: tuple[str, ...] = ()
     strangers: tuple[str, ...] = ()
     has_saved_state: bool = False
-    users: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
 
     @property
@@ -107,7 +106,6 @@ def read_layered(host: Host, name: str) -> Layered | None:
     every = store.snapshots()
     snapshots = tuple(snapshot for snapshot in every if snapshot.uuid == domain.uuid)
     tree, hardware = read_tree(directory, domain, every), read_hardware(domain.xml)
-    others = [other for other in list_domains(host) if other.uuid != domain.uuid]
     shown = live.read_live(host, name) if domain.running and not domain.paused else None
     return Layered(
         domain=domain,
@@ -115,14 +113,14 @@ def read_layered(host: Host, name: str) -> Layered | None:
         disks=tuple(_resolved(disk) for disk in disks_of(domain)),
         snapshots=snapshots,
         tree=tree,
-        memories=Memories(memories.read_nvram(domain), memories.read_tpm(domain)),
+        # The state of a TPM that was taken away is still there.
+        memories=Memories(memories.read_nvram(domain), memories.read_tpm(domain) if hardware.tpm else ()),
         firmware=hardware.firmware,
         tpm=hardware.tpm,
         agent_connected=bool(shown and shown.agent_connected),
         foreign=layering.native_snapshots(host, name),
         strangers=tuple(snapshot.name for snapshot in every if snapshot.uuid != domain.uuid),
         has_saved_state=layering.has_saved_state(host, name),
-        users=tuple(users_of(tree.layers, others)),
         leftovers=tuple(store.leftovers()),
     )
 
@@ -197,12 +195,19 @@ def require_workable(vm: Layered) -> None:
             raise WrongState(f"{subject} runs with other disks than its definition names; shut it down, then run again")
 
 
-def require_unshared(vm: Layered) -> None:
+def users_of_layers(host: Host, vm: Layered) -> list[str]:
+    """Return the other domains that stand on a layer of the VM."""
+    others = [other for other in list_domains(host) if other.uuid != vm.domain.uuid]
+    return users_of(vm.tree.layers, others)
+
+
+def require_unshared(vm: Layered, users: Iterable[str]) -> None:
     """Raise InUse when another domain stands on a layer of the VM."""
-    if vm.users:
+    names = list(users)
+    if names:
         raise InUse(
-            f"layers of source VM {vm.name} are not touched: {', '.join(vm.users)} stands on them; remove that first",
-            users=list(vm.users),
+            f"layers of source VM {vm.name} are not touched: {', '.join(names)} stands on them; remove that first",
+            users=names,
         )
 
 
