@@ -282,6 +282,9 @@ OTHERS = (
             "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"),
     Hostile("vmdk-that-is-nothing", changed(bytes(MIB)), "of no known format", "vmdk"),
     Hostile("qcow2-that-is-vhdx", changed(VHDX), "said to be qcow2 .* content is vhdx", "qcow2"),
+    Hostile("vdi", changed(bytes(MIB), put(64, "<I", 0xBEDA107F)), "is a VirtualBox disk"),
+    Hostile("tar", changed(bytes(MIB), put(257, "5s", b"ustar")), "is a tar archive; name it as ova"),
+    Hostile("xz", changed(bytes(MIB), put(0, "6s", b"\xfd7zXZ")), "is packed with xz"),
     Hostile("format-unknown", changed(bytes(MIB)), "there is no disk format", "parallels"),
 )  # fmt: skip
 
