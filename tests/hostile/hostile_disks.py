@@ -59,6 +59,7 @@ QCOW2_DISKS = (
         changed(QCOW2, put(24, ">Q", 512 * MIB), put(L2, f">{1 << 13}Q", *[L2] * (1 << 13))),
         "clusters of the qcow2 lie on each other",
     ),
+    Hostile("qcow2-cluster-askew", changed(QCOW2, put(L2, ">Q", 3 * 65536 + 512)), "a cluster of the qcow2 begins at"),
     Hostile("qcow2-cluster-twice", changed(QCOW2, put(L2, ">Q", struct.unpack_from(">Q", QCOW2, L2 + 32 * 8)[0])),
             "clusters of the qcow2 lie on each other"),
     Hostile("qcow2-cut-in-header", changed(QCOW2, cut(100)), "cut off"),

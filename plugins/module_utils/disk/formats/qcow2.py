@@ -159,6 +159,8 @@ class Qcow2:
         """Return where the cluster lies. The file may end within it where the disk does, not before."""
         run = Run(start, min(self._cluster, self.virtual_size - start), entry & _OFFSET)
         self._reader.require(run.offset, run.length, "a cluster of the qcow2")
+        if run.offset % self._cluster:
+            raise Damaged(f"{self._name} is damaged: a cluster of the qcow2 begins at byte {run.offset}; get it anew")
         return run
 
     def _l1(self) -> Iterator[array[int]]:
