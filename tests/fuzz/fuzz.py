@@ -21,7 +21,7 @@ import atheris
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "build" / "dev"), str(ROOT / "tests" / "hostile")]
 
-with atheris.instrument_imports(include=["ansible_collections"]):
+with atheris.instrument_imports(include=["ansible_collections"]) if sys.argv[1:] else contextlib.nullcontext():
     from hostile_appliances import descriptor, envelope
     from mutants import MUTABLES, Bench, Patch, pass_checksums_over
 

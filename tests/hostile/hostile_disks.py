@@ -59,6 +59,7 @@ QCOW2_DISKS = (
         changed(QCOW2, put(24, ">Q", 512 * MIB), put(L2, f">{1 << 13}Q", *[L2] * (1 << 13))),
         "clusters of the qcow2 lie on each other",
     ),
+    Hostile("qcow2-cluster-askew", changed(QCOW2, put(L2, ">Q", 3 * 65536 + 512)), "a cluster of the qcow2 begins at"),
     Hostile("qcow2-cluster-twice", changed(QCOW2, put(L2, ">Q", struct.unpack_from(">Q", QCOW2, L2 + 32 * 8)[0])),
             "clusters of the qcow2 lie on each other"),
     Hostile("qcow2-cut-in-header", changed(QCOW2, cut(100)), "cut off"),
@@ -282,6 +283,9 @@ OTHERS = (
             "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"),
     Hostile("vmdk-that-is-nothing", changed(bytes(MIB)), "of no known format", "vmdk"),
     Hostile("qcow2-that-is-vhdx", changed(VHDX), "said to be qcow2 .* content is vhdx", "qcow2"),
+    Hostile("vdi", changed(bytes(MIB), put(64, "<I", 0xBEDA107F)), "is a VirtualBox disk"),
+    Hostile("tar", changed(bytes(MIB), put(257, "5s", b"ustar")), "is a tar archive; name it as ova"),
+    Hostile("xz", changed(bytes(MIB), put(0, "6s", b"\xfd7zXZ")), "is packed with xz"),
     Hostile("format-unknown", changed(bytes(MIB)), "there is no disk format", "parallels"),
 )  # fmt: skip
 

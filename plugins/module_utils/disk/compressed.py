@@ -20,6 +20,7 @@ from . import recognition
 from .content import Content
 from .foreign_disk import LAYOUTS, ForeignDisk, copy_layout, size_of_copy
 from .formats import vmdk, vmdk_stream
+from .formats.layout import MOST_PACKED
 from .formats.qcow2 import Qcow2
 from .reading import ContentReader
 from .sparse import new_sparse_file
@@ -115,7 +116,9 @@ def inspect_gzip(content: Content, stated_format: str | None) -> ForeignDisk:
     if content.capacity is None:
         raise BadInput(f"nothing says how large the disk in {content.name} is; unpack it first (gunzip) and take that")
     size = size_of_copy(content, disk_format, -(-content.capacity // _SECTOR) * _SECTOR)
-    return ForeignDisk(content, disk_format, size, size if disk_format == "raw" else size + _file_limit(size))
+    if disk_format == "raw":
+        return ForeignDisk(content, disk_format, size, min(size, content.length * MOST_PACKED))
+    return ForeignDisk(content, disk_format, size, size + _file_limit(size))
 
 
 def convert_gzip(files: Files, disk: ForeignDisk, path: str) -> None:

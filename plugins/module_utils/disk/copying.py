@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,12 +42,7 @@ def copy_disk(files: Files, source: str, source_format: str, path: str) -> str:
         return _copy_and_hash(files, source, source_format, path)
     except ToolFailed:
         files.remove(path)
-    try:
-        qemu_img.convert(files, source, source_format, path, "raw")
-    except ToolFailed as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
-        raise
+    qemu_img.convert(files, source, source_format, path, "raw")
     return digest_file(path)
 
 

@@ -82,16 +82,21 @@ def convert_plain(files: Files, disk: ForeignDisk, path: str) -> None:
     """Write the copy; see foreign.convert."""
     with ContentReader(disk.content) as reader:
         layout = LAYOUTS[disk.format](reader)
+        _require_unchanged(layout, reader, disk.virtual_size)
         if isinstance(layout, Qcow2) and layout.needs_qemu:
             _convert_with_qemu(files, disk, path)
         else:
             copy_layout(files, layout, reader, disk.virtual_size, path)
 
 
-def copy_layout(files: Files, layout: Layout, reader: ContentReader, size: int, path: str) -> None:
-    """Write the disk into the new raw file I(path) of I(size) bytes; raises what L(convert_plain) does."""
+def _require_unchanged(layout: Layout, reader: ContentReader, size: int) -> None:
+    """Raise Damaged when the disk is larger than it was when it was inspected."""
     if layout.virtual_size > size:
         raise Damaged(f"{reader.name} was changed while it was read; run again")
+
+
+def copy_layout(files: Files, layout: Layout, reader: ContentReader, size: int, path: str) -> None:
+    """Write the disk into the new raw file I(path) of I(size) bytes; raises what L(convert_plain) does."""
     with new_sparse_file(files, path, size) as target:
         copy_runs(reader, layout.runs(), layout.virtual_size, target)
 

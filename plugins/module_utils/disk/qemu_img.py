@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -49,25 +50,16 @@ def change_base(files: Files, path: str, base: str, base_format: str) -> None:
 def convert(files: Files, source: str, source_format: str, path: str, target_format: str) -> None:
     """Copy the guest-visible content of I(source) into the new file I(path), sparse, and flush it to the disk.
 
-    Raises ToolFailed when it does not succeed; then there is no file I(path).
+    Raises ToolFailed when it does not succeed, OSError when the file system is full; then there is no file I(path).
     """
-    try:
-        run_command(["qemu-img", "convert", "-q", "-f", source_format, "-O", target_format, source, files.permit(path)])
-    except ToolFailed:
-        files.remove(path)
-        raise
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _convert(files, ["-f", source_format, "-O", target_format, source], path)
 
 
 def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: str) -> None:
     """Write the guest-visible content of the qcow2 disk at I(offset) of the file I(path) into the new raw file.
 
     Every layer is named, a backing file is ruled out. Raises Damaged, with what qemu-img said, when it contradicts
-    itself, and ToolFailed; then there is no file I(target).
+    itself, and what L(convert) does.
     """
     part: dict[str, object] = {"driver": "raw", "offset": offset, "file": {"driver": "file", "filename": path}}
     if offset + length < os.path.getsize(path):
@@ -75,11 +67,22 @@ def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: 
         part["size"] = -(-length // _SECTOR) * _SECTOR
     source = "json:" + json.dumps({"driver": "qcow2", "backing": None, "file": part})
     _require_intact([source], f"the qcow2 disk at byte {offset} of {path}")
+    _convert(files, ["-O", "raw", source], target)
+
+
+def _convert(files: Files, image: list[str], path: str) -> None:
     try:
-        run_command(["qemu-img", "convert", "-q", "-O", "raw", source, files.permit(target)])
-    except ToolFailed:
-        files.remove(target)
+        run_command(["qemu-img", "convert", "-q", *image, files.permit(path)])
+    except ToolFailed as error:
+        files.remove(path)
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
         raise
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def data_extents(path: str, disk_format: str) -> Iterator[Extent]:

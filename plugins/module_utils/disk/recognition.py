@@ -11,7 +11,24 @@ from .reading import ContentReader
 
 FORMATS = ("raw", "vmdk", "vhd", "vhdx", "qcow2")
 _START = 1024
-_GZIP = b"\x1f\x8b\x08"
+
+# What is no disk that can be taken, but would be taken for raw: where its mark stands, the mark, what to do.
+_OTHER_THINGS = (
+    (0, b"\x1f\x8b\x08", "packed with gzip, which its name does not say; call it NAME.gz, or unpack it first"),
+    (0, b"\xfd7zXZ\0", "packed with xz; unpack it first"),
+    (0, b"BZh", "packed with bzip2; unpack it first"),
+    (0, b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it first"),
+    (0, b"PK\3\4", "a zip archive; unpack it first"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it first"),
+    (257, b"ustar", "a tar archive; name it as ova when it is an appliance, or unpack it first"),
+    (
+        64,
+        b"\x7f\x10\xda\xbe",
+        "a VirtualBox disk (VDI); export the VM as OVA, or make a VHD with VBoxManage",
+    ),
+    (0, b"QED\0", "a QED disk; make a qcow2 with qemu-img convert -f qed -O qcow2"),
+    (0, b"Withou", "a Parallels disk; make a qcow2 with qemu-img convert -f parallels -O qcow2"),
+)
 
 # Parts of the URIs by which OVF descriptors name formats (DSP0243, "DiskSection": any URI), in small letters. What
 # they say of the variant (#streamOptimized, #sparse, #compressed) is wrong too often to be used.
@@ -39,8 +56,8 @@ def choose(name: str, start: bytes, end: bytes, stated_format: str | None) -> st
             f"{name} is said to be {stated} ({stated_format}), but its content is "
             f"{' and '.join(found) or 'of no known format'}; say its real format, or get the file anew"
         )
-    if not found and start.startswith(_GZIP):
-        raise Damaged(f"{name} is packed with gzip, which its name does not say; call it NAME.gz, or unpack it first")
+    if not found:
+        _refuse_other_things(name, start)
     if len(found) > 1:
         raise Damaged(f"{name} is {' and '.join(found)} at the same time; say which of them counts")
     return found[0] if found else "raw"
@@ -67,6 +84,13 @@ def formats_found(start: bytes, end: bytes) -> list[str]:
         "qcow2": start.startswith(QCOW2),
     }
     return [name for name, fits in tests.items() if fits]
+
+
+def _refuse_other_things(name: str, start: bytes) -> None:
+    """Raise Damaged for what has the mark of something else than a disk that can be taken."""
+    for offset, mark, advice in _OTHER_THINGS:
+        if start.startswith(mark, offset):
+            raise Damaged(f"{name} is {advice} (or say that it is raw, if it is a raw disk all the same)")
 
 
 def _end(reader: ContentReader) -> bytes:

@@ -13,6 +13,7 @@ from ...sizes import human_size
 
 MAX_VIRTUAL_SIZE = 64 * 1024**4  # the largest disk of VHDX; the other formats' products stop before that
 BLOCK = 64 * 1024  # the copy has data or holes in blocks of this size
+MOST_PACKED = 1032  # deflate (RFC 1951) makes at most so many bytes out of one
 MAX_PACKED = 4 * 1024**2  # the most that a compressed unit (grain, cluster) may unpack to: 2 MiB exist
 
 

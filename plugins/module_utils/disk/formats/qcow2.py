@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ...errors import Damaged
 from .. import qcow2
 from ..reading import ContentReader
-from .layout import Run, covered, joined, require_size
+from .layout import MOST_PACKED, Run, covered, joined, require_size
 
 _OFFSET = 0x00FFFFFFFFFFFE00
 _PACKED = 1 << 62
@@ -22,8 +22,8 @@ _ZERO = 1
 _ENTRY = 8
 _SECTOR = 512
 _DEFLATE, _ZSTD = 0, 1
-_MOST_PACKED = 1032  # deflate (RFC 1951) makes no run shorter than that
 _MOST_PLACES = 1 << 28
+_MOST_FOR_QEMU = 1 << 26  # qemu-img check holds two bytes for each cluster of the file in memory
 _RAW_WINDOW = -12  # deflate without a header (RFC 1951), 4 KiB
 _MAX_L1_BYTES = 32 * 1024**2  # QEMU's own limit
 _READABLE = 1 | qcow2.OTHER_COMPRESSION | qcow2.EXTENDED_L2  # 1: its reference counts may be wrong, for us no matter
@@ -60,6 +60,11 @@ class Qcow2:
         self._cluster = 1 << header.cluster_bits
         # zstd and subclusters: the tables are those of qcow2, what they lead to only QEMU itself can read
         self.needs_qemu = header.compression == _ZSTD or bool(header.features & qcow2.EXTENDED_L2)
+        if self.needs_qemu and reader.length >> header.cluster_bits > _MOST_FOR_QEMU:
+            raise Damaged(
+                f"{self._name} is a qcow2 of too many small clusters for qemu-img, which it needs for zstd or "
+                "subclusters; convert it with qemu-img convert -O qcow2 where it was made"
+            )
         self._entry = 2 * _ENTRY if header.features & qcow2.EXTENDED_L2 else _ENTRY
         span = self._cluster // self._entry * self._cluster
         self._l1_entries, self._l1_at = -(-self.virtual_size // span), header.l1_offset
@@ -100,7 +105,7 @@ class Qcow2:
         for start, entry in self._entries():
             if entry & _PACKED:
                 self._packed_place(entry)
-                packed += self._cluster // _MOST_PACKED
+                packed += self._cluster // MOST_PACKED
                 fits = packed <= self._reader.length
             else:
                 self._plain_run(start, entry)
@@ -154,6 +159,8 @@ class Qcow2:
         """Return where the cluster lies. The file may end within it where the disk does, not before."""
         run = Run(start, min(self._cluster, self.virtual_size - start), entry & _OFFSET)
         self._reader.require(run.offset, run.length, "a cluster of the qcow2")
+        if run.offset % self._cluster:
+            raise Damaged(f"{self._name} is damaged: a cluster of the qcow2 begins at byte {run.offset}; get it anew")
         return run
 
     def _l1(self) -> Iterator[array[int]]:
