@@ -24,8 +24,17 @@ from typing import Any
 import libvirt
 from driver import URI, Story, do, files_below, strike
 
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import (
+    Firmware,
+    Manifest,
+    ManifestDisk,
+    ManifestNvram,
+    Provenance,
+)
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import tpm_state
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.hardware_template import hardware_template
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm import OPTIONS, Desired, SourceVm
 
 POOL, NAME, ORIGINAL = "faults-create", "faults-new", "faults-original"
@@ -90,7 +99,9 @@ SCENARIOS = {
         {"clone_of": ORIGINAL},
         {f"{DISKS}disk0.qcow2": "disk0.qcow2", f"{DISKS}disk1.raw": "disk1.raw", f"{DISKS}nvram": "nvram"},
     ),
+    "from_image": Scenario({"from_image": "office@1.0"}, {f"{DISKS}disk0.raw": "disk1.raw", f"{DISKS}nvram": "nvram"}),
 }
+PUBLISHED = {"office@1.0.disk0.raw": "disk1.raw", "office@1.0.nvram": "nvram", "office@1.0.manifest.json": "manifest"}
 
 
 def desired(options: dict[str, Any]) -> Desired:
@@ -132,10 +143,29 @@ def make_masters() -> None:
             archive.add(f"{MASTERS}/{name}", name)
 
 
+def make_manifest() -> None:
+    """Make the manifest of a version that has the raw disk and the UEFI variables."""
+    manifest = Manifest(
+        image="office",
+        version=Version(1, 0),
+        desktop_type="vdi",
+        architecture="x86_64",
+        os="debian12",
+        firmware=Firmware("uefi", secure_boot=False, tpm=True),
+        disks=(ManifestDisk("office@1.0.disk0.raw", "vdb", "virtio", 4 * MIB, MIB, ""),),
+        nvram=ManifestNvram("office@1.0.nvram", 528 * 1024, ""),
+        hardware=hardware_template(DOMAIN),
+        provenance=Provenance("clone", ORIGINAL, UUID, (), "hv2", "2026-01-01T00:00:00Z", "0.1.0"),
+    )
+    with open(f"{MASTERS}/manifest", "wb") as stream:
+        stream.write(manifest.to_json())
+
+
 @contextlib.contextmanager
 def pool() -> Iterator[None]:
     shutil.rmtree(ROOT, ignore_errors=True)
     make_masters()
+    make_manifest()
     tools = f"{ROOT}/tools"
     os.makedirs(tools)
     with open(f"{tools}/virt-install", "w", encoding="ascii") as stream:
@@ -177,6 +207,8 @@ def begin() -> None:
     shutil.rmtree(POOL_PATH)
     shutil.rmtree(tpm_state.staged_directory(NAME), ignore_errors=True)
     os.makedirs(f"{POOL_PATH}/source-vms")
+    for name, master in PUBLISHED.items():
+        shutil.copyfile(f"{MASTERS}/{master}", f"{POOL_PATH}/{name}")
 
 
 def wrong_in_the_end(scenario: Scenario) -> list[str]:
@@ -187,7 +219,7 @@ def wrong_in_the_end(scenario: Scenario) -> list[str]:
     except (ImagesError, OSError) as error:
         return [f"the next run failed: {error}"]
     wrong = [f"the run after the next one still has {again} changes"] if again else []
-    if files_below(POOL_PATH) != sorted(scenario.files):
+    if files_below(POOL_PATH) != sorted([*scenario.files, *PUBLISHED]):
         return [*wrong, f"files in the end: {files_below(POOL_PATH)}"]
     for file, master in scenario.files.items():
         kind = "qcow2" if file.endswith("qcow2") else "raw"

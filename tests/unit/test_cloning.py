@@ -84,6 +84,17 @@ def test_identity_of_its_own(clone):
     assert clone.findtext("sysinfo/oemStrings/entry") == "goldsmith.images.hostname=lab-src"
 
 
+def test_serial_number_that_is_the_name_follows_it():
+    named = ORIGINAL.replace(">123<", ">office-src<")
+    clone = ET.fromstring(clone_definition(named, PARTS))
+    assert clone.findtext("sysinfo/system/entry[@name='serial']") == "lab-src"
+
+
+def test_block_of_serial_numbers_alone_goes_whole():
+    bare = ORIGINAL.replace("<entry name='manufacturer'>Acme</entry>", "")
+    assert ET.fromstring(clone_definition(bare, PARTS)).find("sysinfo/system") is None
+
+
 def test_hardware_stays_whole(clone):
     disk = clone.find("devices/disk")
     assert disk.findtext("serial") == "SERIAL1"

@@ -39,12 +39,13 @@ def clone_definition(xml: str, parts: CloneParts) -> str:
     """Return the definition of the clone of the domain with the definition I(xml)."""
     domain = ET.fromstring(xml)
     domain.attrib.pop("id", None)
+    original = domain.findtext("name", "")
     for tag, text in (("name", parts.name), ("uuid", parts.uuid)):
         domain.find(tag).text = text
     generation = domain.find("genid")
     if generation is not None:
         generation.text = None  # libvirt makes a new one
-    _clean_smbios(domain, parts.name)
+    _clean_smbios(domain, original, parts.name)
     for card, mac in zip(domain.findall("devices/interface"), parts.macs):
         _make_own(card, mac)
     for disk in domain.findall("devices/disk"):
@@ -57,14 +58,19 @@ def clone_definition(xml: str, parts: CloneParts) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
-def _clean_smbios(domain: ET.Element, name: str) -> None:
-    """Take out serial numbers; the host name that desktops and VMs of images find there becomes the clone's."""
-    for block in domain.findall("sysinfo/*"):
-        for entry in block.findall("entry"):
-            if entry.get("name") in SMBIOS_IDENTITY:
-                block.remove(entry)
-            elif (entry.text or "").startswith(f"{HOSTNAME_KEY}="):
-                entry.text = f"{HOSTNAME_KEY}={name}"
+def _clean_smbios(domain: ET.Element, original: str, name: str) -> None:
+    """Take out serial numbers; where a guest finds the original's name (desktop_domain.py), it finds the clone's."""
+    names = {original: name, f"{HOSTNAME_KEY}={original}": f"{HOSTNAME_KEY}={name}"}
+    for information in domain.findall("sysinfo"):
+        for block in list(information):
+            for entry in block.findall("entry"):
+                if entry.text in names:
+                    entry.text = names[entry.text]
+                elif entry.get("name") in SMBIOS_IDENTITY:
+                    block.remove(entry)
+            # The schema wants no block without an entry.
+            if not len(block):
+                information.remove(block)
 
 
 def _make_own(card: ET.Element, mac: str) -> None:
