@@ -12,27 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import libvirt
-from injection import Fault, Injection
+from driver import URI, Story, do, files_below, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import tpm_state
-from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm import OPTIONS, Desired, SourceVm
 
-URI = "qemu:///system"
 POOL, NAME, ORIGINAL = "faults-create", "faults-new", "faults-original"
 ROOT = "/run/goldsmith-faults-create"  # in memory: a killed process loses nothing that it wrote, wherever that lies
 POOL_PATH, MASTERS = f"{ROOT}/golden", f"{ROOT}/masters"
@@ -108,42 +103,7 @@ def desired(options: dict[str, Any]) -> Desired:
 
 
 def run_task(options: dict[str, Any]) -> int:
-    """Do what the module does, and return how many changes there were."""
-    wanted = desired(options)
-    with open_host(URI, read_only=False) as host:
-        resource = SourceVm(host)
-        changes = list(resource.plan(wanted, resource.observe(wanted)))
-        for change in changes:
-            change.apply()
-    return len(changes)
-
-
-def in_child(options: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """Run the task in a process of its own; return its calls, and the error it told of or C(killed)."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        outcome: dict[str, Any] = {"error": None}
-        injection = Injection(fault)
-        injection.install()
-        try:
-            run_task(options)
-        except ImagesError as error:
-            outcome["error"] = f"{error.error_code}: {error}"
-        except OSError as error:  # reconcile.py tells these
-            outcome["error"] = f"os_error: {error}"
-        except BaseException as error:  # noqa: BLE001
-            outcome["bug"] = repr(error)
-        injection.remove()
-        with os.fdopen(writing, "w") as stream:
-            json.dump(outcome | {"calls": injection.calls}, stream)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return json.loads(said) if said else {"error": "killed", "calls": []}
+    return do(SourceVm, desired(options))
 
 
 def make_masters() -> None:
@@ -219,16 +179,6 @@ def begin() -> None:
     os.makedirs(f"{POOL_PATH}/source-vms")
 
 
-def files_there() -> list[str]:
-    """Return the files in the pool. An empty lock file says nothing: the kernel dropped the lock with the process."""
-    return sorted(
-        os.path.relpath(os.path.join(directory, name), POOL_PATH)
-        for directory, _directories, names in os.walk(POOL_PATH)
-        for name in names
-        if not name.endswith(".lock")
-    )
-
-
 def wrong_in_the_end(scenario: Scenario) -> list[str]:
     """Run the task again, without a fault; return what is not as it must be in the end."""
     try:
@@ -237,8 +187,8 @@ def wrong_in_the_end(scenario: Scenario) -> list[str]:
     except (ImagesError, OSError) as error:
         return [f"the next run failed: {error}"]
     wrong = [f"the run after the next one still has {again} changes"] if again else []
-    if files_there() != sorted(scenario.files):
-        return [*wrong, f"files in the end: {files_there()}"]
+    if files_below(POOL_PATH) != sorted(scenario.files):
+        return [*wrong, f"files in the end: {files_below(POOL_PATH)}"]
     for file, master in scenario.files.items():
         kind = "qcow2" if file.endswith("qcow2") else "raw"
         words = ["qemu-img", "compare", "-q", "-f", kind, "-F", kind, f"{POOL_PATH}/{file}", f"{MASTERS}/{master}"]
@@ -264,28 +214,13 @@ def tpm_files(uuid: str) -> list[tuple[str, bytes]]:
 
 
 def main() -> None:
-    scenario, kind = SCENARIOS[sys.argv[1]], sys.argv[2]
-    tempfile.gettempdir()  # it tries the directory out once a process, which is no step of ours
-    with pool():
-        begin()
-        clean = in_child(scenario.options, None)
-        report: dict[str, Any] = {
-            "points": len(clean["calls"]),
-            "calls": Counter(call.split(".")[0] for call in clean["calls"]),
-            "clean": clean["error"] or clean.get("bug") or wrong_in_the_end(scenario),
-            "struck": 0,
-            "wrong": [],
-        }
-        for point in range(1, report["points"] + 1):
-            begin()
-            outcome = in_child(scenario.options, Fault(point, kind))
-            report["struck"] += outcome["error"] is not None
-            wrong = [outcome["bug"]] if "bug" in outcome else []
-            wrong += wrong_in_the_end(scenario)
-            if wrong:
-                where = clean["calls"][point - 1]
-                report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
-    json.dump(report, sys.stdout)
+    scenario = SCENARIOS[sys.argv[1]]
+    story = Story(
+        begin=begin,
+        run=lambda: run_task(scenario.options),
+        wrong_in_the_end=lambda _before: wrong_in_the_end(scenario),
+    )
+    strike(pool(), story, sys.argv[2])
 
 
 main()

@@ -126,7 +126,9 @@ def made_here(pool_path: str, name: str) -> list[str]:
 
 def leftovers(pool_path: str, name: str) -> list[str]:
     """Return what is being made for the source VM, or was when its run was killed."""
-    return files_named(os.path.join(pool_path, PARTIAL), name, r"(disk\d+\.(qcow2|raw)|nvram)")
+    found = files_named(os.path.join(pool_path, PARTIAL), name, r"(disk\d+\.(qcow2|raw)(\.v2v\.xml)?|nvram)")
+    # What Files.write had not renamed yet.
+    return found + files_named(os.path.join(pool_path, PARTIAL), f".{name}", r"disk\d+\.raw\.v2v\.xml\.new-\w+")
 
 
 def require_possible(disks: Iterable[SourceDisk], pool_path: str, domains: Sequence[Domain]) -> None:
