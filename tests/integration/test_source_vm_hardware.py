@@ -247,10 +247,10 @@ def test_power_states(host):
         done = edit(host, state=wanted)
         assert (done["actions"], done["source_vm"]["state"]) == ([f"{verb} source VM {NAME}"], found)
     for wanted, verbs in (("reset", ["reset"]), ("restarted", ["shut down", "start"])):
+        before = state(host)
+        told = host.module("source_vm", check=True, name=NAME, state=wanted, **PULL)
+        assert state(host) == before
         for _twice in range(2):
-            before = state(host)
-            told = host.module("source_vm", check=True, name=NAME, state=wanted, **PULL)
-            assert state(host) == before
             done = host.module("source_vm", name=NAME, state=wanted, **PULL)
             assert done["actions"] == told["actions"] == [f"{verb} source VM {NAME}" for verb in verbs]
             assert done["source_vm"]["state"] == "running"

@@ -170,6 +170,7 @@ def test_boot_order_by_devices(domain):
     for path, number in (("disk[3]", "1"), ("hostdev", "2"), ("interface", "3"), ("disk[1]", "4")):
         ET.SubElement(domain.find(f"devices/{path}"), "boot", order=number)
     assert boot_order.read_boot_order(domain) == ("hd", "network")
+    assert boot_order.bootable_kinds(domain) == ("hd", "cdrom", "network")
 
     boot_order.set_boot_order(domain, ["cdrom", "hd"])
 
@@ -180,6 +181,8 @@ def test_boot_order_by_devices(domain):
     assert [device.find("target").get("dev") for device in found[:3]] == ["sda", "vdb", "vda"]
     assert domain.findall("os/boot") == []
     assert boot_order.read_boot_order(domain) == ("cdrom", "hd")
+    domain.find("devices").remove(domain.find("devices/interface"))
+    assert boot_order.bootable_kinds(domain) == ("hd", "cdrom")
 
 
 def test_further_disk_comes_after_the_others(domain):

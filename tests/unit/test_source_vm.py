@@ -285,6 +285,7 @@ def test_difference_knows_whether_it_is_live(given, found, expected):
         ({"firmware": "uefi"}, vm(), ["set firmware of source VM src (bios -> uefi)"]),
         ({"tpm": False}, vm(tpm=True), ["set tpm of source VM src (True -> False; its keys are removed)"]),
         ({"boot": ["network", "network"]}, vm(), ["set boot of source VM src (hd, cdrom -> network)"]),
+        ({"boot": ["hd", "network"]}, vm(boot=("hd",), bootable=("hd", "cdrom")), []),
         ({"boot": ["hd", "cdrom"], "video": "virtio", "agent_channel": True}, vm(), []),
         (
             {"graphics": "none", "video": "none", "agent_channel": False},
@@ -545,6 +546,13 @@ def test_removal_takes_disks_before_the_domain():
             Conflict,
             r"disks\[0\].size of source VM src is 21474836480 bytes \(20 GiB\), not 10737418240 \(10 GiB\); a disk is "
             "never made smaller",
+        ),
+        (
+            {"boot": ["network"]},
+            vm(bootable=("hd", "cdrom")),
+            {},
+            BadInput,
+            "boot: source VM src has no device of the kind network; it has hd, cdrom",
         ),
         ({"boot": ["cdrom"], "state": "reset"}, vm(state="running"), {}, WrongState, "powered off: set boot of source"),
         *(

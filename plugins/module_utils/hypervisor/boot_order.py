@@ -24,6 +24,13 @@ def read_boot_order(domain: ET.Element) -> tuple[str, ...]:
     return tuple(kind for kind in named if kind in KINDS)
 
 
+def bootable_kinds(domain: ET.Element) -> tuple[str, ...]:
+    """Return the kinds that an order of the domain can name: where devices are numbered, those that it has."""
+    if not any(True for _entry in _numbered(domain)):
+        return KINDS
+    return tuple(kind for kind in KINDS if _devices(domain, kind))
+
+
 def set_boot_order(domain: ET.Element, kinds: Sequence[str]) -> None:
     """Have the domain boot from the kinds of devices, in order, and from other kinds (floppy, USB) after them.
 

@@ -37,7 +37,8 @@ class NetworkCard:
 class Hardware:
     """What a domain's definition gives its guest. I(memory) in bytes; I(firmware) is C(bios) or C(uefi).
 
-    The guest starts with I(vcpus) processors, and can get up to I(max_vcpus) while it runs.
+    The guest starts with I(vcpus) processors, and can get up to I(max_vcpus) while it runs. It boots from the kinds of
+    devices in I(boot), and can from those in I(bootable).
     """
 
     vcpus: int
@@ -53,6 +54,7 @@ class Hardware:
     max_vcpus: int = 1
     cores_per_socket: int = 1
     boot: tuple[str, ...] = ()
+    bootable: tuple[str, ...] = boot_order.KINDS
     video: str = "none"
 
 
@@ -104,6 +106,7 @@ def read_hardware(xml: str) -> Hardware:
         max_vcpus=topology.read_maximum(domain),
         cores_per_socket=topology.read_cores_per_socket(domain),
         boot=boot_order.read_boot_order(domain),
+        bootable=boot_order.bootable_kinds(domain),
         video=peripherals.read_video(domain),
     )
 

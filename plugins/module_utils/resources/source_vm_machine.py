@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ..changes import Change
 from ..disk.blank import is_blank
-from ..errors import Damaged, WrongState
+from ..errors import BadInput, Damaged, WrongState
 from ..hypervisor import boot_order, editing, hardware, peripherals
 from ..hypervisor.connection import Host
 from ..hypervisor.offers import require_offered
@@ -72,8 +72,8 @@ def machine_differences(
         if found.tpm:
             _require_waiver(desired, "tpm True -> False: its keys go with it", has_system)
         yield _tpm_difference(host, vm, desired.tpm)
-    if desired.boot is not None and desired.boot != found.boot:
-        kinds = desired.boot
+    kinds = _boot_order(desired, vm)
+    if kinds != found.boot:
         yield off_setting(
             host, name, "boot", list(found.boot), list(kinds), lambda root: boot_order.set_boot_order(root, kinds)
         )
@@ -86,6 +86,19 @@ def machine_differences(
             yield off_setting(
                 host, name, field, there, wanted, lambda root, edit=edit, wanted=wanted: edit(root, wanted)
             )
+
+
+def _boot_order(desired: Desired, vm: SourceVmState) -> tuple[str, ...]:
+    """Return the order that is wanted, of what the VM has: kinds of which it has no device come to nothing."""
+    if desired.boot is None:
+        return vm.hardware.boot
+    kinds = tuple(kind for kind in desired.boot if kind in vm.hardware.bootable)
+    if not kinds:
+        raise BadInput(
+            f"boot: source VM {desired.name} has no device of the kind {' or '.join(desired.boot)}; it has "
+            f"{', '.join(vm.hardware.bootable) or 'none that it could boot from'}"
+        )
+    return kinds
 
 
 def _firmware_differences(host: Host, firmware: str, vm: SourceVmState, pool_path: str | None) -> Iterator[Difference]:
