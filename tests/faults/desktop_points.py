@@ -11,19 +11,16 @@ the same task ends the work and leaves nothing else behind. Prints a JSON report
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
-import tempfile
 import xml.etree.ElementTree as ET
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import libvirt
-from injection import Fault, Injection
+from driver import URI, Story, do, files_below, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import (
     Firmware,
@@ -46,7 +43,6 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_pool_options import OPTIONS, Desired
 
-URI = "qemu:///system"
 POOL, IMAGE = "deskfaults", "office"
 ROOT = "/run/goldsmith-deskfaults"  # in memory: a killed process loses nothing that it wrote, wherever that lies
 SIZE = 2 * 1024**2
@@ -86,39 +82,7 @@ def run_task(options: dict[str, Any]) -> int:
     """Do what the module does, and return how many changes there were."""
     defaults = {name: spec.get("default") for name, spec in OPTIONS.items()}
     shared = {"name": POOL, "image_pool": POOL, "image": IMAGE, "virt_type": "qemu"}
-    wanted = Desired.from_params(defaults | shared | options)
-    with open_host(URI, read_only=False) as host:
-        resource = DesktopPool(host)
-        changes = list(resource.plan(wanted, resource.observe(wanted)))
-        for change in changes:
-            change.apply()
-    return len(changes)
-
-
-def in_child(options: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """Run the task in a process of its own; return its calls, and the error it told of or C(killed)."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        outcome: dict[str, Any] = {"error": None}
-        injection = Injection(fault)
-        injection.install()
-        try:
-            run_task(options)
-        except (ImagesError, OSError) as error:  # reconcile.py tells both
-            outcome["error"] = str(error)
-        except BaseException as error:  # noqa: BLE001
-            outcome["bug"] = repr(error)
-        injection.remove()
-        with os.fdopen(writing, "w") as stream:
-            json.dump(outcome | {"calls": injection.calls}, stream)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return json.loads(said) if said else {"error": "killed", "calls": []}
+    return do(DesktopPool, Desired.from_params(defaults | shared | options))
 
 
 @contextlib.contextmanager
@@ -191,16 +155,6 @@ def identities() -> dict[str, tuple[str, tuple[str, ...]]]:
     return {desktop.name: (desktop.domain.uuid, desktop.traits.macs) for desktop in desktops()}
 
 
-def files_there() -> set[str]:
-    """Return the files in the pool. An empty lock file says nothing: the kernel dropped the lock with the process."""
-    return {
-        os.path.relpath(os.path.join(directory, name), ROOT)
-        for directory, _directories, names in os.walk(ROOT)
-        for name in names
-        if not name.endswith(".lock")
-    }
-
-
 def wrong_desktops(removing: bool) -> list[str]:
     """Return what is not whole. One that is being removed may have lost its files; it is removed by the next run."""
     wrong = []
@@ -240,40 +194,29 @@ def wrong_after_next_run(scenario: Scenario, before: dict[str, Any]) -> list[str
     if versions != [scenario.version] * scenario.count:
         wrong.append(f"versions in the end: {versions}")
     expected = {os.path.relpath(path, ROOT) for desktop in desktops() for path in desktop.files}
-    if files_there() != PUBLISHED | expected or len(expected) != 2 * scenario.count:
-        wrong.append(f"files in the end: {sorted(files_there() - PUBLISHED)}")
+    if set(files_below(ROOT)) != PUBLISHED | expected or len(expected) != 2 * scenario.count:
+        wrong.append(f"files in the end: {sorted(set(files_below(ROOT)) - PUBLISHED)}")
     changed = {name for name, identity in identities().items() if before.get(name, identity) != identity}
     if changed:
         wrong.append(f"other identities in the end: {changed}")
     return wrong
 
 
+def begin_and_look(scenario: Scenario) -> dict[str, Any]:
+    """Return the identities of the desktops that are there in the beginning."""
+    begin(scenario)
+    return identities()
+
+
 def main() -> None:
-    scenario, kind = SCENARIOS[sys.argv[1]], sys.argv[2]
-    tempfile.gettempdir()  # it tries the directory out once a process, which is no step of ours
-    removing = scenario.count < 2
-    with pool():
-        begin(scenario)
-        before = identities()
-        clean = in_child(scenario.options, None)
-        report: dict[str, Any] = {
-            "points": len(clean["calls"]),
-            "calls": Counter(call.split(".")[0] for call in clean["calls"]),
-            "clean": clean["error"] or clean.get("bug") or wrong_after_next_run(scenario, before),
-            "struck": 0,
-            "wrong": [],
-        }
-        for point in range(1, report["points"] + 1):
-            begin(scenario)
-            before = identities()
-            outcome = in_child(scenario.options, Fault(point, kind))
-            report["struck"] += outcome["error"] is not None
-            wrong = [outcome["bug"]] if "bug" in outcome else []
-            wrong += wrong_desktops(removing) + wrong_after_next_run(scenario, before)
-            if wrong:
-                where = clean["calls"][point - 1]
-                report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
-    json.dump(report, sys.stdout)
+    scenario = SCENARIOS[sys.argv[1]]
+    story = Story(
+        begin=lambda: begin_and_look(scenario),
+        run=lambda: run_task(scenario.options),
+        wrong_at_once=lambda _before: wrong_desktops(removing=scenario.count < 2),
+        wrong_in_the_end=lambda before: wrong_after_next_run(scenario, before),
+    )
+    strike(pool(), story, sys.argv[2])
 
 
 main()

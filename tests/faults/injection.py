@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Faults at every step of a run, without a hook in the code that runs. Used on a test host, by points.py.
+"""Faults at every step of a run, without a hook in the code that runs. Used on a test host, by driver.py.
 
 Python tells a profile function of every call into C before it is made (sys.setprofile, event c_call), in every
 thread. Calls that change something outside of the process are counted: file operations, locks, child processes, and

@@ -12,19 +12,16 @@ it is, and the next run of the same task ends the work and leaves nothing else b
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import libvirt
-from injection import Fault, Injection
+from driver import URI, Story, do, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.snapshots import SnapshotStore
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
@@ -37,7 +34,6 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_
     SourceVmSnapshot,
 )
 
-URI = "qemu:///system"
 POOL, VM = "snapfaults", "snapfaults-src"
 UUID = "6f1c1a5e-58b2-4f5c-9a53-0f1c2d3e4a5b"
 ROOT = "/run/goldsmith-snapfaults"  # in memory: a killed process loses nothing that it wrote, wherever that lies
@@ -99,39 +95,7 @@ SCENARIOS = {
 def run_task(options: dict[str, Any]) -> int:
     """Do what the module does, and return how many changes there were."""
     defaults = {name: spec.get("default") for name, spec in OPTIONS.items()}
-    wanted = Desired.from_params(defaults | {"source_vm": VM} | options)
-    with open_host(URI, read_only=False) as host:
-        resource = SourceVmSnapshot(host)
-        changes = list(resource.plan(wanted, resource.observe(wanted)))
-        for change in changes:
-            change.apply()
-    return len(changes)
-
-
-def in_child(options: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """Run the task in a process of its own; return its calls, and the error it told of or C(killed)."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        outcome: dict[str, Any] = {"error": None}
-        injection = Injection(fault)
-        injection.install()
-        try:
-            run_task(options)
-        except (ImagesError, OSError) as error:  # reconcile.py tells both
-            outcome["error"] = str(error)
-        except BaseException as error:  # noqa: BLE001
-            outcome["bug"] = repr(error)
-        injection.remove()
-        with os.fdopen(writing, "w") as stream:
-            json.dump(outcome | {"calls": injection.calls}, stream)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return json.loads(said) if said else {"error": "killed", "calls": []}
+    return do(SourceVmSnapshot, Desired.from_params(defaults | {"source_vm": VM} | options))
 
 
 def tops() -> list[tuple[str, str]]:
@@ -285,31 +249,15 @@ def is_point(call: str, kind: str) -> bool:
 
 
 def main() -> None:
-    scenario, kind = SCENARIOS[sys.argv[1]], sys.argv[2]
-    tempfile.gettempdir()  # it tries the directory out once a process, which is no step of ours
-    with pool():
-        begin(scenario)
-        clean = in_child(scenario.options, None)
-        points = [point for point, call in enumerate(clean["calls"], 1) if is_point(call, kind)]
-        report: dict[str, Any] = {
-            "points": len(points),
-            "calls": Counter(clean["calls"][point - 1].split(".")[0] for point in points),
-            "clean": clean["error"] or clean.get("bug") or wrong_after_next_run(scenario),
-            "struck": 0,
-            "wrong": [],
-        }
-        for point in points:
-            begin(scenario)
-            outcome = in_child(scenario.options, Fault(point, kind))
-            report["struck"] += outcome["error"] is not None
-            wrong = [outcome["bug"]] if "bug" in outcome else []
-            if not scenario.running:
-                wrong += wrong_content({3, scenario.vm})
-            wrong += wrong_after_next_run(scenario)
-            if wrong:
-                where = clean["calls"][point - 1]
-                report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
-    json.dump(report, sys.stdout)
+    scenario = SCENARIOS[sys.argv[1]]
+    story = Story(
+        begin=lambda: begin(scenario),
+        run=lambda: run_task(scenario.options),
+        wrong_at_once=lambda _before: [] if scenario.running else wrong_content({3, scenario.vm}),
+        wrong_in_the_end=lambda _before: wrong_after_next_run(scenario),
+        is_point=is_point,
+    )
+    strike(pool(), story, sys.argv[2])
 
 
 main()

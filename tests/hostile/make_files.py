@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Make a folder of hostile disk files and appliances, each with the message that it must get.
 
 Nothing in it is dangerous to have.
 
-usage: tests/hostile/make_files.py DIRECTORY     (needs qemu-img)
+usage: python3 tests/hostile/make_files.py DIRECTORY     (needs qemu-img)
 
 Writes each file under its name, and expected.json: name, message (a regular expression), what is said of the file.
 """

@@ -186,7 +186,6 @@ DISKS = {
     "fixed.vhd": ("vpc", ["-o", "subformat=fixed,force_size=on"]),
     "vhdx": ("vhdx", []),
     "qcow2": ("qcow2", ["-c"]),
-    "raw": ("raw", []),
 }
 
 
@@ -210,7 +209,6 @@ def test_disks_of_other_hypervisors(host, suffix):
 
 REFUSED = [
     (FROM_OVA | {"desktop_type": "idv"}, "refused_by_rule", "source VMs from OVF and OVA are for VDI only"),
-    (FROM_OVA | {"desktop_type": "voi"}, "refused_by_rule", "source VMs from OVF and OVA are for VDI only"),
     (
         BASE | {"source": {"disk": f"{OTHER}/disk.raw"}, "desktop_type": "voi"},
         "refused_by_rule",
@@ -218,7 +216,6 @@ REFUSED = [
     ),
     (BASE | {"source": {"ova": "/srv/nothing.ova"}}, "not_found", "there is no appliance /srv/nothing.ova"),
     (BASE | {"source": {"disk": "/srv/nothing.vhd"}}, "not_found", "/srv/nothing.vhd"),
-    (FROM_OVA | {"disks": [{"size": "1GiB"}]}, "bad_input", "disks and source exclude each other"),
     (FROM_OVA | {"clone_of": "x"}, "bad_input", "source and clone_of exclude each other"),
     (
         BASE | {"source": {"ova": OVA, "networks": {"LAN": "default"}}},
@@ -231,12 +228,10 @@ REFUSED = [
         "there is no libvirt network nowhere on this host",
     ),
     (BASE | {"source": {"ova": f"{OTHER}/two.ova"}}, "bad_input", "has 2 virtual systems; say which one to import"),
-    (BASE | {"source": {"ova": f"{OTHER}/two.ova", "system": "c"}}, "not_found", "its systems: a, b"),
     (BASE | {"source": {"ova": f"{OTHER}/tampered.ova"}}, "damaged", "office-disk1.vmdk"),
     (BASE | {"source": {"disk": f"{OTHER}/overlay.qcow2"}}, "damaged", "backing file"),
     (BASE | {"source": {"disk": f"{OTHER}/huge.qcow2"}}, "no_space", "has 62672162783232 bytes (57 TiB), but the file"),
     (BASE | {"clone_of": "importtest-none"}, "not_found", "there is no source VM importtest-none on this host"),
-    (BASE | {"from_image": "office"}, "bad_input", "names no version; say IMAGE@VERSION or IMAGE@MARKER"),
     (BASE | {"from_image": "office@1.0"}, "not_found", "there is no desktop image office"),
     (BASE | {"adopt": True}, "not_found", f"there is no domain {NAME} on this host"),
 ]
@@ -296,7 +291,8 @@ def test_import_killed_in_the_middle_of_a_disk(host):
 def test_two_imports_of_one_vm_at_once(host):
     found: list[dict[str, Any]] = []
     runs = [
-        threading.Thread(target=lambda: found.append(host._ansible("source_vm", False, False, FROM_OVA))) for _ in "ab"
+        threading.Thread(target=lambda: found.append(host._ansible("source_vm", False, False, FROM_OVA)))
+        for _run in "ab"
     ]
     for run in runs:
         run.start()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.chain import DiskFile
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, Conflict, InUse, WrongState
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain, DomainDisk
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.hardware import Hardware, NetworkCard
@@ -222,6 +223,15 @@ def test_power(given, state, expected):
     assert sentences(desired(**given), vm(state=state)) == expected
 
 
+def test_saved_state_keeps_the_machine_as_it_was():
+    with pytest.raises(WrongState, match=r"src has a saved state .*this would not fit: set vcpus of source VM src"):
+        sentences(desired(vcpus=4, state="running"), vm(), is_saved=True)
+    assert sentences(desired(state="running", autostart=True), vm(), is_saved=True) == [
+        "set autostart of source VM src (False -> True)",
+        START,
+    ]
+
+
 def test_agent_is_waited_for_after_it_was_lost():
     connected = vm(state="running", live=Live(agent_connected=True))
     for state, before in (("running", []), ("reset", [RESET, WAIT]), ("restarted", [STOP, START, WAIT])):
@@ -361,6 +371,19 @@ def test_detached_disks_are_left_out_of_the_comparison():
     assert sentences(desired(detach_disks=[FILE]), both) == [gone]
     assert sentences(desired(detach_disks=[FILE], disks=[{"size": "1GiB"}]), both) == [gone]
     assert sentences(desired(detach_disks=["/srv/x"]), both) == []
+
+
+def test_disk_under_snapshots():
+    """The VM writes to the topmost layer; what was asked for is the disk under all of them."""
+    layered = replace(vm().disks[0], path="/srv/golden/source-vms/src.layer", origin=DiskFile(FILE, "raw"))
+    found = vm(disks=(layered,), snapshots=("before",))
+    for wanted in ({"size": "20GiB"}, {"size": "20GiB", "format": "raw"}, {"path": FILE, "format": "raw"}):
+        assert sentences(desired(disks=[wanted]), found) == []
+    told = ["grow disk vda of source VM src (20 GiB -> 30 GiB: /srv/golden/source-vms/src.layer)"]
+    assert sentences(desired(disks=[{"size": "30GiB"}]), found) == told
+    for path in (FILE, layered.path):
+        with pytest.raises(Conflict, match=r"vda of source VM src is not detached: snapshots stand on it \(before\)"):
+            sentences(desired(detach_disks=[path]), found)
 
 
 def test_further_disks_get_numbers_that_nothing_has(tmp_path):
@@ -657,6 +680,8 @@ def test_what_the_task_says_of_a_clone_is_changed_at_once():
     ]
     with pytest.raises(Conflict, match="pool of source VM src is golden, not silver"):
         sentences(desired(clone_of="other", pool="silver"), None, blueprint=blueprint(vm=vm()))
+    with pytest.raises(WrongState, match="after firmware bios -> uefi, the operating system on its first disk may not"):
+        sentences(desired(clone_of="other", firmware="uefi"), None, blueprint=blueprint(vm=vm()), holds_system=True)
 
 
 def test_adoption_comes_before_what_else_the_task_says():

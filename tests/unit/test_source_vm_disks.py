@@ -240,3 +240,46 @@ def test_space_is_asked_for_before_copying(pool, tmp_path, monkeypatch):
     with pytest.raises(NoSpace, match=r"copying the disks needs \d{7} bytes \(2 MiB\) in .*, but only 1048576 bytes"):
         check(pool, copied(source, "raw"))
     check(pool, new(2**50))
+
+
+def test_leftovers_are_of_this_vm_alone(pool):
+    ours = [
+        *("src.disk0.raw", "src.disk7.qcow2", "src.nvram", "src.disk0.raw.v2v.xml"),
+        ".src.disk0.raw.v2v.xml.new-a1b2",
+    ]
+    for name in (*ours, "src.lock", "src.disk0.raw.disk0.raw", "src-2.disk0.raw", "asrc.disk0.raw", "office@1.0.nvram"):
+        (pool / ".partial" / name).touch()
+    found = source_vm_disks.leftovers(str(pool), "src")
+    assert sorted(os.path.basename(path) for path in found) == sorted(ours)
+
+
+def test_disk_whose_flushing_failed_is_taken_back(pool):
+    class Failing(Files):
+        def place(self, source: str, path: str) -> None:
+            super().place(source, path)
+            raise OSError("no more")
+
+    disks = source_vm_disks.lay_out(str(pool), "src", [new(), new()])
+    source_vm_disks.make(Files(), disks)
+    with pytest.raises(OSError, match="no more"):
+        source_vm_disks.place(Failing(), disks)
+    assert tree(pool) == [".partial/src.disk1.qcow2"]
+
+
+def test_disk_of_somebody_else_is_not_taken_back(pool):
+    disks = source_vm_disks.lay_out(str(pool), "src", [new(), new()])
+    source_vm_disks.make(Files(), disks)
+    (pool / "source-vms" / "src.disk1.qcow2").write_text("somebody else's")
+    with pytest.raises(FileExistsError):
+        source_vm_disks.place(Files(), disks)
+    assert (pool / "source-vms" / "src.disk1.qcow2").read_text() == "somebody else's"
+    assert not (pool / "source-vms" / "src.disk0.qcow2").exists()
+
+
+def test_finished_disk_gets_its_name_or_loses_the_other_one(pool):
+    partial, path = pool / ".partial" / "src.disk0.raw", pool / "source-vms" / "src.disk0.raw"
+    partial.write_text("disk")
+    source_vm_disks.finish(Files(), str(partial), str(path))
+    os.link(path, partial)
+    source_vm_disks.finish(Files(), str(partial), str(path))
+    assert tree(pool) == ["source-vms/src.disk0.raw"]

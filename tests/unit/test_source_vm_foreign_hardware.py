@@ -13,7 +13,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import Bad
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.virt_install import NetworkHardware
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.source_vm_foreign_hardware import (
     Surroundings,
-    network_notes,
+    notes_on,
     request_for,
     require_known_networks,
 )
@@ -45,6 +45,7 @@ def request(wanted=None, system=PLAIN, buses=("scsi",), **there):
         ({}, {"vcpus": 4, "cores_per_socket": 3}, (4, None, 2 * GIB, "bios", None)),
         ({}, {"vcpus": 4, "cores_per_socket": 1, "memory": GIB + 1}, (4, None, GIB + 1024**2, "bios", None)),
         ({"vcpus": 6, "memory": 3 * GIB}, {"vcpus": 4, "cores_per_socket": 2}, (6, None, 3 * GIB, "bios", None)),
+        ({"cores_per_socket": 4}, {"vcpus": 8, "cores_per_socket": 2}, (8, 4, 2 * GIB, "bios", None)),
         ({}, {"firmware": "uefi", "tpm": True}, (2, None, 2 * GIB, "uefi", True)),
         ({}, {"firmware": "uefi", "secure_boot": True}, (2, None, 2 * GIB, "uefi-secure", None)),
         ({"firmware": "uefi", "tpm": False}, {"tpm": True}, (2, None, 2 * GIB, "uefi", False)),
@@ -108,14 +109,20 @@ def test_networks_are_mapped_found_or_the_default_one():
     cards = request(wanted, system).networks
     assert [card.network for card in cards] == ["lan", "lan", "default", "default"]
     assert {card.mac for card in cards} == {None}
-    assert [note.partition(" of")[0] for note in network_notes(wanted, system, THERE.networks)] == [
+    assert [note.partition(" of")[0] for note in notes_on(wanted, system, THERE.networks)] == [
         "network 'DMZ'", "network None",
     ]  # fmt: skip
     kept = request(desired(replace(OVA, keep_macs=True)), system).networks
     assert kept[0].mac == "00:50:56:aa:bb:01"
     said = (NetworkHardware("lan", None),)
     assert request(desired(networks=said), system).networks == said
-    assert network_notes(desired(networks=said), system, ["default"]) == []
+    assert notes_on(desired(networks=said), system, ["default"]) == []
+
+
+def test_medium_in_a_drive_is_told_of():
+    system = replace(PLAIN, cdroms=1, cdrom_files=("tools.iso",))
+    assert notes_on(desired(), system, [])[0].startswith("medium tools.iso in a CD-ROM drive of the appliance is not")
+    assert notes_on(desired(), None, []) == []
 
 
 def test_network_that_the_appliance_does_not_have():

@@ -18,6 +18,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     NoSpace,
     NotFound,
     Refused,
+    ToolFailed,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import osinfo
@@ -91,11 +92,12 @@ def appliance(
     return str(path)
 
 
-def draw(pool, kind: str, path: object, desktop_type: str | None = None, **given):
+def draw(pool, kind: str, path: object, desktop_type: str | None = None, guest_conversion: bool = False, **given):
     source = ForeignSource(kind, str(path), **given)
     wanted = Desired(
-        "src", "present", pool="golden", desktop_type=desktop_type, virt_type="qemu", origin=Origin(source)
-    )
+        "src", "present", pool="golden", desktop_type=desktop_type, virt_type="qemu",
+        origin=Origin(source, guest_conversion),
+    )  # fmt: skip
     return source_vm_import.draw(HOST, wanted, str(pool), source)
 
 
@@ -193,3 +195,26 @@ def test_disk_named_raw_is_never_probed(pool, tmp_path):
         draw(pool, "disk", path)
     blueprint = draw(pool, "disk", path, format="raw")
     assert blueprint.files[0].disk.virtual_size == -(-path.stat().st_size // 512) * 512
+
+
+def test_guest_is_converted_on_the_finished_disks(pool, tmp_path, disk, monkeypatch):
+    converted = []
+    monkeypatch.setattr(source_vm_import, "usable_virt_type", lambda _host: "qemu")
+    monkeypatch.setattr(source_vm_import.guest_conversion, "require_tools", lambda: "virt-v2v-in-place")
+    monkeypatch.setattr(
+        source_vm_import.guest_conversion, "convert_guest", lambda _files, disks, kvm: converted.append((disks, kvm))
+    )
+    path = appliance(tmp_path, disk)
+    blueprint = draw(pool, "ovf", path, guest_conversion=True)
+    with blueprint.making(HOST):
+        assert converted == []
+    assert converted == [([f"{pool}/.partial/src.disk{index}.raw" for index in (0, 1)], False)]
+    with draw(pool, "ovf", path).making(HOST):
+        pass
+    assert len(converted) == 1
+
+
+def test_host_without_virt_v2v_says_so_before_anything_is_made(pool, disk, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda *_given, **_more: None)
+    with pytest.raises(ToolFailed, match="which converts guests, is not installed on this host"):
+        draw(pool, "disk", disk, guest_conversion=True)

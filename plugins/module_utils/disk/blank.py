@@ -1,20 +1,13 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether anything was ever written to a disk, told without opening it for QEMU: it may be in use.
-
-Format: QEMU docs/interop/qcow2.rst, "Header" and "Cluster mapping". A qcow2 file without an entry in its L1 table has
-no data of its own.
-"""
+"""Whether anything was ever written to a disk, told without QEMU: the disk may be in use."""
 
 from __future__ import annotations
 
 import os
-import struct
 
-from .qcow2 import read_header
+from . import qcow2
 
-_L1_SIZE_AT = 36
-_L1 = struct.Struct(">IQ")  # number of entries, and where they are
 _LOOKED_AT = 16 * 1024**2  # bytes of data in a raw file; one that has more of them, even zeros, holds something
 
 
@@ -24,14 +17,8 @@ def is_blank(path: str, disk_format: str) -> bool:
 
 
 def _is_blank_qcow2(path: str) -> bool:
-    header = read_header(path)
-    if header.backing_file is not None or header.has_data_file:
-        return False
-    with open(path, "rb") as stream:
-        stream.seek(_L1_SIZE_AT)
-        entries, offset = _L1.unpack(stream.read(_L1.size))
-        stream.seek(offset)
-        return not any(stream.read(entries * 8))
+    header = qcow2.read_header(path)
+    return header.backing_file is None and not header.has_data_file and qcow2.is_empty(path)
 
 
 def _is_blank_raw(path: str) -> bool:

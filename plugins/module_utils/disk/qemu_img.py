@@ -15,6 +15,7 @@ from ..files import Files
 from . import qcow2
 from .extents import Extent
 
+_SECTOR = 512
 _MAP_LINE = re.compile(r"^(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(/.+)\n$")
 
 
@@ -68,7 +69,10 @@ def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: 
     Every layer is named, a backing file is ruled out. Raises Damaged, with what qemu-img said, when it contradicts
     itself, and ToolFailed; then there is no file I(target).
     """
-    part = {"driver": "raw", "offset": offset, "size": length, "file": {"driver": "file", "filename": path}}
+    part: dict[str, object] = {"driver": "raw", "offset": offset, "file": {"driver": "file", "filename": path}}
+    if offset + length < os.path.getsize(path):
+        # QEMU wants whole sectors, and what fills the last one up is passed over: an archive's padding
+        part["size"] = -(-length // _SECTOR) * _SECTOR
     source = "json:" + json.dumps({"driver": "qcow2", "backing": None, "file": part})
     _require_intact([source], f"the qcow2 disk at byte {offset} of {path}")
     try:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ..commands import run_command
 from ..errors import BadInput, Conflict, ToolFailed
 from ..files import Files
-from . import first_boot
+from . import first_boot, libguestfs
 
 # Of virt-sysprep's operations those that take out identity and traces of the build. Left alone is what an
 # administrator may have put into the image on purpose: authorized keys (ssh-userdir), scheduled jobs (cron-spool),
@@ -75,10 +75,8 @@ def generalize(files: Files, disks: list[str], operations: tuple[str, ...], kvm:
     if _MACHINE_ID in operations:
         # customize fills an empty machine id with a random one, which all desktops would share
         arguments += ["--write", "/etc/machine-id:"]
-    # libguestfs is told all: by default it would ask libvirt for a domain, and KVM because /dev/kvm opens.
-    environment = {"LIBGUESTFS_BACKEND": "direct", "LIBGUESTFS_BACKEND_SETTINGS": "" if kvm else "force_tcg"}
     try:
-        run_command(arguments + first_boot.virt_customize_arguments(), environment)
+        run_command(arguments + first_boot.virt_customize_arguments(), libguestfs.environment(kvm))
     except ToolFailed as error:
         if "no operating systems were found" in str(error):
             raise Conflict(

@@ -65,7 +65,10 @@ def discard_copy(files: Files, name: str) -> None:
 
 
 def remove_tpm_state(files: Files, uuid: str) -> None:
-    """Remove the state of the domain's TPM with its keys; the domain is off, and has no TPM any more."""
+    """Remove the state of the domain's TPM with its keys, if there is one; the domain is off.
+
+    libvirt leaves it when a domain is defined anew without a TPM, and then also when the domain goes.
+    """
     _remove(files, state_directory(uuid))
 
 

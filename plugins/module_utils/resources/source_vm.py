@@ -18,6 +18,7 @@ from ..hypervisor.domains import destroy_domain, find_domain, list_domains, unde
 from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
+from ..hypervisor.snapshots import has_saved_state
 from ..hypervisor.usage import users_of
 from . import source_vm_adoption, source_vm_creation, source_vm_disks, source_vm_drawing
 from .source_vm_creation import Blueprint
@@ -28,7 +29,7 @@ from .source_vm_machine import holds_system, machine_differences, require_machin
 from .source_vm_media import tool_image_differences
 from .source_vm_options import OPTIONS, Desired
 from .source_vm_origin import rule_of
-from .source_vm_power import plan_power, start, wait_for_agent
+from .source_vm_power import plan_power, require_no_saved_state, start, wait_for_agent
 from .source_vm_state import SourceVmState, read_source_vm, source_vm_result
 
 __all__ = ["OPTIONS", "Current", "Desired", "SourceVm"]
@@ -39,7 +40,8 @@ class Current:
     """What is there. I(blueprint) is set when the VM is to be made, I(adoption) when a domain is to become one.
 
     I(os_profile) is what osinfo-db has for a newly said OS; I(additions) are disks that the VM gets besides its own,
-    I(holds_system) says whether an OS may be installed on its first disk; I(removable) are disks that source_vm made
+    I(holds_system) says whether an OS may be installed on its first disk, I(is_saved) whether libvirt holds a state in
+    which it is to go on; I(removable) are disks that source_vm made
     for the VM, I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
     """
 
@@ -50,6 +52,7 @@ class Current:
     os_profile: str | None = None
     additions: tuple[SourceDisk, ...] = ()
     holds_system: bool = False
+    is_saved: bool = False
     leftovers: tuple[str, ...] = ()
     staged_tpm: bool = False
     removable: tuple[str, ...] = ()
@@ -112,7 +115,14 @@ class SourceVm:
             additions = draw_additions(self.host, desired, vm, pool_path)
         require_machine_offered(self.host, desired, vm)
         may_not_boot = (desired.firmware, desired.tpm) != (None, None) and holds_system(vm)
-        return Current(vm, pool_path=pool_path, os_profile=profile, additions=additions, holds_system=may_not_boot)
+        return Current(
+            vm,
+            pool_path=pool_path,
+            os_profile=profile,
+            additions=additions,
+            holds_system=may_not_boot,
+            is_saved=not vm.domain.running and has_saved_state(self.host, desired.name),
+        )
 
     def _observe_for_removal(self, desired: Desired, vm: SourceVmState | None) -> Current:
         pool = vm.facts.get("pool") if vm else desired.pool
@@ -186,6 +196,8 @@ class SourceVm:
         ]
         if desired.tool_images is not None:
             pending += tool_image_differences(self.host, desired, vm, current.pool_path)
+        if current.is_saved:
+            require_no_saved_state(desired.name, pending)
         yield from plan_power(self.host, desired, vm, pending)
 
     def _plan_absent(self, desired: Desired, current: Current) -> Iterator[Change]:

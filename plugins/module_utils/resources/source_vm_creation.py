@@ -103,7 +103,7 @@ def finishing(host: Host, vm: SourceVmState) -> Iterator[Change]:
         yield Change(
             "finish",
             f"{what} {path} of source VM {name}",
-            lambda partial=partial, path=path: host.files.place(partial, path),
+            lambda partial=partial, path=path: source_vm_disks.finish(host.files, partial, path),
             None,
             path,
             killed,

@@ -33,10 +33,13 @@ def draw_additions(host: Host, desired: Desired, vm: SourceVmState, pool_path: s
     """Return the disks that the VM gets besides those it has. Raises an error when one cannot be made or grown."""
     kept = _kept(desired, vm)
     requests = (desired.disks or ())[len(kept) :]
-    others = [domain for domain in list_domains(host) if domain.name != vm.domain.name]
-    _require_unused(kept, desired, others)
+    growing = [disk for request, disk in zip(desired.disks or (), kept) if _grows(request, disk)]
+    if not growing and not requests:
+        return ()
+    domains = list_domains(host)
+    _require_unused(growing, [domain for domain in domains if domain.name != vm.domain.name], vm.domain.name)
     additions = lay_out_further(pool_path, vm, requests, len(kept))
-    source_vm_disks.require_possible(additions, pool_path, [*others, vm.domain])
+    source_vm_disks.require_possible(additions, pool_path, domains)
     return additions
 
 
@@ -78,8 +81,8 @@ def disk_differences(
         yield _plug(host, vm, disk, _free_slots(vm, absent[: absent.index(disk)]) > 0)
     for index, (request, disk) in enumerate(zip(desired.disks, kept)):
         _require_same(desired.name, index, request, disk)
-        if request.size and disk.virtual_size and request.size > disk.virtual_size:
-            yield _growth(host, vm, disk, disk.virtual_size, request.size)
+        if _grows(request, disk):
+            yield _growth(host, vm, disk, disk.virtual_size or 0, request.size or 0)
     yield from _additions(host, vm, absent, additions, pool_path)
 
 
@@ -110,11 +113,12 @@ def _free_slots(vm: SourceVmState, coming: Sequence[Disk | DomainDisk]) -> int:
 
 def _kept(desired: Desired, vm: SourceVmState) -> list[Disk]:
     leaving = {os.path.realpath(path) for path in desired.detach_disks}
-    return [
-        disk
-        for disk in vm.disks
-        if disk.path is None or not leaving & {os.path.realpath(path) for path in (disk.path, disk.asked_path or "")}
-    ]
+    return [disk for disk in vm.disks if not leaving & {os.path.realpath(path) for path in _paths(disk)}]
+
+
+def _paths(disk: Disk) -> set[str]:
+    """The file that the VM writes to, and the disk under the layers of snapshots."""
+    return {path for path in (disk.path, disk.asked_path) if path}
 
 
 def _growth(host: Host, vm: SourceVmState, disk: Disk, before: int, after: int) -> Difference:
@@ -134,6 +138,12 @@ def _growth(host: Host, vm: SourceVmState, disk: Disk, before: int, after: int) 
 
 def _detachment(host: Host, desired: Desired, vm: SourceVmState, disk: Disk) -> Difference:
     name, target = vm.domain.name, disk.target
+    if vm.snapshots or disk.origin is not None:
+        raise Conflict(
+            f"disk {target} of source VM {name} is not detached: snapshots stand on it "
+            f"({', '.join(vm.snapshots) or 'unfinished ones'}); delete them first, with "
+            "goldsmith.images.source_vm_snapshot state: absent and all: true"
+        )
     # Without an agent nobody could tell whether the guest has it mounted, nor may there be an OS that lets go of it.
     guest_helps = bool(vm.live and vm.live.agent_connected) and not vm.domain.paused
     change = Change(
@@ -162,21 +172,31 @@ def _addition(host: Host, vm: SourceVmState, disk: SourceDisk, bus: str, pool_pa
 
 
 def add(host: Host, name: str, disk: SourceDisk, bus: str, pool_path: str) -> None:
-    """Give the VM the further disk. When it fails, the VM is as before, and no new file is left."""
+    """Give the VM the further disk. When it fails, the VM is as before, and no new file is left.
+
+    Raises Conflict when another run gave it one meanwhile.
+    """
     source_vm_disks.make_directories(host.files, pool_path)
     with host.files.lock(os.path.join(pool_path, PARTIAL, f"{name}.lock"), f"source VM {name}"):
-        target = None
+        _require_still_free(host, disk)
+        target, placed = None, False
         try:
             source_vm_disks.make(host.files, [disk])
             target = hotplug.put_in(host, name, disk.path, disk.request.format, bus)
             source_vm_disks.place(host.files, [disk])
+            placed = disk.partial is not None
             hotplug.plug_in(host, name, target)
         except BaseException:
             if target is not None:
                 hotplug.take_out(host, name, target)
-            if disk.partial is not None:
-                source_vm_disks.clear(host.files, [disk.partial, disk.path])
+            source_vm_disks.clear(host.files, [disk.partial, disk.path if placed else None])
             raise
+
+
+def _require_still_free(host: Host, disk: SourceDisk) -> None:
+    taken = disk.partial is not None and os.path.lexists(disk.path)
+    if taken or users_of([disk.path], list_domains(host)):
+        raise Conflict(f"disk {disk.path} came into being or into use meanwhile; run again")
 
 
 def _is_live(vm: SourceVmState, bus: str | None, has_slot: bool) -> bool:
@@ -202,15 +222,18 @@ def _numbers(name: str, paths: Iterable[str]) -> set[int]:
     return {int(match[1]) for match in matches if match}
 
 
-def _require_unused(kept: Sequence[Disk], desired: Desired, others: Sequence[Domain]) -> None:
-    """Raise InUse when a disk is to grow that others stand on."""
-    for request, disk in zip(desired.disks or (), kept):
-        grows = request.size and disk.path and disk.virtual_size and request.size > disk.virtual_size
-        users = users_of([disk.path], others) if grows else []
+def _grows(request: DiskRequest, disk: Disk) -> bool:
+    return bool(request.size and disk.virtual_size and request.size > disk.virtual_size)
+
+
+def _require_unused(disks: Sequence[Disk], others: Sequence[Domain], name: str) -> None:
+    """Raise InUse when others stand on a disk that is to grow."""
+    for disk in disks:
+        users = users_of([disk.path], others) if disk.path else []
         if users:
             raise InUse(
-                f"disk {disk.target} of source VM {desired.name} is not grown: {', '.join(users)} uses {disk.path} "
-                "too; remove the users first",
+                f"disk {disk.target} of source VM {name} is not grown: {', '.join(users)} uses {disk.path} too; remove "
+                "the users first",
                 users=users,
             )
 
@@ -218,11 +241,7 @@ def _require_unused(kept: Sequence[Disk], desired: Desired, others: Sequence[Dom
 def _require_same(name: str, index: int, request: DiskRequest, disk: Disk) -> None:
     """Raise Conflict when the disk is not the one that is asked for, or would have to shrink."""
     compared = (
-        (
-            "path",
-            request.path and os.path.realpath(request.path),
-            disk.path and os.path.realpath(disk.asked_path or ""),
-        ),
+        ("path", request.path and os.path.realpath(request.path), disk.path and os.path.realpath(disk.asked_path)),
         ("format", request.format if request.names_format else None, disk.asked_format),
         ("bus", request.bus, disk.bus),
     )

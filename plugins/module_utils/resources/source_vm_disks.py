@@ -126,7 +126,9 @@ def made_here(pool_path: str, name: str) -> list[str]:
 
 def leftovers(pool_path: str, name: str) -> list[str]:
     """Return what is being made for the source VM, or was when its run was killed."""
-    return files_named(os.path.join(pool_path, PARTIAL), name, r"(disk\d+\.(qcow2|raw)|nvram)")
+    found = files_named(os.path.join(pool_path, PARTIAL), name, r"(disk\d+\.(qcow2|raw)(\.v2v\.xml)?|nvram)")
+    # What Files.write had not renamed yet.
+    return found + files_named(os.path.join(pool_path, PARTIAL), f".{name}", r"disk\d+\.raw\.v2v\.xml\.new-\w+")
 
 
 def require_possible(disks: Iterable[SourceDisk], pool_path: str, domains: Sequence[Domain]) -> None:
@@ -179,8 +181,7 @@ def place(files: Files, disks: Iterable[NewFile]) -> None:
     try:
         for disk in disks:
             if disk.partial is not None:
-                files.place(disk.partial, disk.path)
-                placed.append(disk.path)
+                _place(files, disk.partial, disk.path, placed)
     except BaseException:
         clear(files, placed)
         raise
@@ -234,6 +235,26 @@ def _require_disk_file(path: str, disk_format: str, option: str) -> None:
         qemu_img.require_intact(path)
     elif os.path.getsize(path) == 0:
         raise Damaged(f"disks.{option}: {path} is empty")
+
+
+def _place(files: Files, partial: str, path: str, placed: list[str]) -> None:
+    """Add the path to I(placed) when the file has that name now, also where flushing it failed."""
+    try:
+        files.place(partial, path)
+    except FileExistsError:
+        raise
+    except BaseException:
+        placed.append(path)
+        raise
+    placed.append(path)
+
+
+def finish(files: Files, partial: str, path: str) -> None:
+    """Move a finished file to where it is to lie, or, when it has that name already, take the other one away."""
+    if os.path.exists(path) and os.path.samefile(partial, path):
+        files.remove(partial)
+    else:
+        files.place(partial, path)
 
 
 def is_published(path: str) -> bool:

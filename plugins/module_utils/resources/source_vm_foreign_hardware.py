@@ -74,9 +74,19 @@ def request_for(
     )
 
 
-def network_notes(desired: Desired, system: System | None, networks: Collection[str]) -> list[str]:
+def notes_on(desired: Desired, system: System | None, networks: Collection[str]) -> list[str]:
+    """Return sentences on what the new VM does not have as the appliance has it."""
+    if system is None:
+        return []
+    return _network_notes(desired, system, networks) + [
+        f"medium {file} in a CD-ROM drive of the appliance is not imported; put it into the pool as a tool image"
+        for file in system.cdrom_files
+    ]
+
+
+def _network_notes(desired: Desired, system: System, networks: Collection[str]) -> list[str]:
     """Return sentences on networks of the exporter that the task does not map and that are not here."""
-    if system is None or desired.networks is not None or desired.origin.source is None:
+    if desired.networks is not None or desired.origin.source is None:
         return []
     mapped = dict(desired.origin.source.networks)
     unknown = [nic.network for nic in system.nics if nic.network not in mapped and nic.network not in networks]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..appliance.model import Disk, System
 from ..appliance.reading import Appliance, read_appliance
 from ..desktop_types import require
-from ..disk import foreign
+from ..disk import foreign, guest_conversion
 from ..disk.foreign import ForeignDisk
 from ..errors import BadInput, Conflict, InUse, NoSpace, NotFound
 from ..files import Files, require_space
@@ -21,6 +21,7 @@ from ..hypervisor import osinfo
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import list_domains
 from ..hypervisor.hardware import read_hardware
+from ..hypervisor.kvm_probe import usable_virt_type
 from ..hypervisor.networks import network_names, require_networks
 from ..hypervisor.usage import describe, users_of
 from ..hypervisor.virt_install import NetworkHardware
@@ -28,7 +29,7 @@ from ..sizes import human_size
 from . import source_vm_disks
 from .source_vm_creation import Blueprint, require_tool_images
 from .source_vm_disks import NewFile, SourceDisk
-from .source_vm_foreign_hardware import Surroundings, network_notes, request_for, require_known_networks
+from .source_vm_foreign_hardware import Surroundings, notes_on, request_for, require_known_networks
 from .source_vm_new import DEFAULT_OS, blueprint_of, facts_of, virt_type_for
 from .source_vm_options import Desired, DiskRequest
 from .source_vm_origin import ForeignSource, rule_of
@@ -90,13 +91,16 @@ def draw(host: Host, desired: Desired, pool_path: str, source: ForeignSource) ->
     _require_free_macs(host, request.networks)
     _require_room(subject.disks, pool_path, source)
     facts = facts_of(desired, desktop_type, os_id, there.os_profile, source.told)
+    if desired.origin.guest_conversion:
+        guest_conversion.require_tools()
+    converted = [disk.partial or "" for disk in subject.disks] if desired.origin.guest_conversion else []
     blueprint = blueprint_of(host, desired, pool_path, subject.disks, request, facts)
     if host.files.read_only and subject.appliance is not None:
         subject.appliance.verify()
     return replace(
         blueprint,
-        making=lambda _host: _verified(subject.appliance),
-        notes=(*subject.warnings, *network_notes(desired, subject.system, networks)),
+        making=lambda host: _verified_and_converted(host, subject.appliance, converted),
+        notes=(*subject.warnings, *notes_on(desired, subject.system, networks)),
     )
 
 
@@ -189,10 +193,15 @@ def _require_free_macs(host: Host, networks: Sequence[NetworkHardware]) -> None:
 
 
 @contextlib.contextmanager
-def _verified(appliance: Appliance | None) -> Iterator[None]:
-    """Check the digests of the appliance's manifest while the disks are made."""
+def _verified_and_converted(host: Host, appliance: Appliance | None, converted: Sequence[str]) -> Iterator[None]:
+    """Check the digests of the appliance's manifest while the disks are made, and then convert the guest on them.
+
+    I(converted) are the paths where the disks are made; none means that the guest is left as it is.
+    """
     with ThreadPoolExecutor(max_workers=1) as pool:
         digests = pool.submit(appliance.verify) if appliance else None
         yield
         if digests is not None:
             digests.result()
+    if converted:
+        guest_conversion.convert_guest(host.files, converted, usable_virt_type(host) == "kvm")

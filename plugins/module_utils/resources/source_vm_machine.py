@@ -112,8 +112,9 @@ def _tpm_difference(host: Host, vm: SourceVmState, wanted: bool) -> Difference:
         return off_setting(host, name, "tpm", False, True, lambda root: peripherals.set_tpm(root, True))
 
     def apply() -> None:
-        editing.edit_definition(host, name, lambda root: peripherals.set_tpm(root, False))
+        # A run that is killed in between leaves a TPM without keys, which the next run takes away.
         remove_tpm_state(host.files, uuid)
+        editing.edit_definition(host, name, lambda root: peripherals.set_tpm(root, False))
 
     change = Change("set", f"tpm of source VM {name}", apply, True, False, "True -> False; its keys are removed")
     return Difference(change, needs_power_off=True)

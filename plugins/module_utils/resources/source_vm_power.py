@@ -48,6 +48,16 @@ def plan_power(host: Host, desired: Desired, vm: SourceVmState, pending: Sequenc
         yield from _wait_when_needed(host, desired, vm, starts or desired.state == "reset")
 
 
+def require_no_saved_state(name: str, pending: Sequence[Difference]) -> None:
+    """Raise WrongState when a VM that is to go on from a saved state is changed: that has the machine as it was."""
+    needing = _needing(pending)
+    if needing:
+        raise WrongState(
+            f"source VM {name} has a saved state (virsh managedsave), which this would not fit: {_told(needing)}. "
+            "Start it and shut it down, then run again"
+        )
+
+
 def start(host: Host, desired: Desired, before: dict[str, str] | None) -> Change:
     """Return the change that starts the VM."""
     name = desired.name
@@ -66,6 +76,10 @@ def _needing(pending: Sequence[Difference]) -> list[Change]:
     return [difference.change for difference in pending if difference.needs_power_off]
 
 
+def _told(changes: Sequence[Change]) -> str:
+    return "; ".join(change.sentence for change in changes)
+
+
 def _require_possible(desired: Desired, vm: SourceVmState) -> None:
     name, wanted, found = desired.name, desired.state, vm.domain.state
     if found == "stopped" and wanted in ("paused", "resumed", "reset"):
@@ -78,10 +92,9 @@ def _require_off_for(pending: Sequence[Difference], vm: SourceVmState) -> None:
     """Raise WrongState, naming what needs the VM off, when it runs."""
     needing = _needing(pending)
     if vm.domain.running and needing:
-        told = "; ".join(change.sentence for change in needing)
         raise WrongState(
-            f"source VM {vm.domain.name} is {vm.domain.state}, and this needs it powered off: {told}. Say power_off: "
-            "if_needed, which shuts it down, makes the change and starts it again, or state: stopped"
+            f"source VM {vm.domain.name} is {vm.domain.state}, and this needs it powered off: {_told(needing)}. Say "
+            "power_off: if_needed, which shuts it down, makes the change and starts it again, or state: stopped"
         )
 
 

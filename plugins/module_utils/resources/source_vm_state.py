@@ -196,9 +196,9 @@ def _unplaced(domain: Domain) -> list[tuple[str, str]]:
 
 
 def _finished_in_partial(path: str) -> str | None:
-    """Return where the disk that is missing at the path was left by a run that was killed, if it was."""
+    """Return where a run that was killed left the file that belongs at the path: alone there, or under both names."""
     directory, file = os.path.split(path)
-    if os.path.basename(directory) != SOURCE_VMS or os.path.exists(path):
-        return None
     partial = os.path.join(os.path.dirname(directory), PARTIAL, file)
-    return partial if os.path.exists(partial) else None
+    if os.path.basename(directory) != SOURCE_VMS or not os.path.exists(partial):
+        return None
+    return partial if not os.path.exists(path) or os.path.samefile(partial, path) else None

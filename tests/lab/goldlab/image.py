@@ -31,7 +31,7 @@ PACKAGES = {
     # With what the whole product uses: TPM, UEFI, libguestfs and the kernel it boots, the builders of guests and ISOs.
     "amd64": (
         *COMMON, "qemu-system-x86", "ovmf", "swtpm", "swtpm-tools", "xorriso", "fdisk", "e2fsprogs",
-        "libguestfs-tools", "virt-v2v", "linux-image-cloud-amd64", "mmdebstrap", "grub-pc-bin",
+        "libguestfs-tools", "virt-v2v", "nbdkit", "linux-image-cloud-amd64", "mmdebstrap", "grub-pc-bin",
     ),
     # Everything in it runs under user-mode emulation, so it has what an ARM host must have and no more.
     "arm64": (*COMMON, "qemu-system-arm", "qemu-efi-aarch64"),

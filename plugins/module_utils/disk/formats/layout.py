@@ -93,11 +93,14 @@ def joined(runs: Iterator[Run]) -> Iterator[Run]:
 
 def unpacked(name: str, data: bytes | memoryview, length: int, window: int) -> bytes:
     """Return I(length) bytes out of packed data, which may have more behind it. Raises Damaged."""
+    unpacker = zlib.decompressobj(window)
     try:
-        content = zlib.decompressobj(window).decompress(data, length)
+        content = unpacker.decompress(data, length)
+        # the checksum stands behind the last byte, and is looked at only when more is asked for
+        more = b"" if unpacker.eof else unpacker.decompress(unpacker.unconsumed_tail, 1)
     except zlib.error as error:
         raise Damaged(f"{name} is damaged: packed data cannot be unpacked ({error}); get the file anew") from None
-    if len(content) != length:
+    if len(content) != length or not (more or unpacker.eof):
         raise Damaged(
             f"{name} is cut off or damaged: packed data holds {len(content)} bytes in place of {length}; "
             "get the file anew"

@@ -22,9 +22,28 @@ _ZERO = 1
 _ENTRY = 8
 _SECTOR = 512
 _DEFLATE, _ZSTD = 0, 1
+_MOST_PACKED = 1032  # deflate (RFC 1951) makes no run shorter than that
+_MOST_PLACES = 1 << 28
 _RAW_WINDOW = -12  # deflate without a header (RFC 1951), 4 KiB
 _MAX_L1_BYTES = 32 * 1024**2  # QEMU's own limit
 _READABLE = 1 | qcow2.OTHER_COMPRESSION | qcow2.EXTENDED_L2  # 1: its reference counts may be wrong, for us no matter
+
+
+class _Places:
+    """The clusters of the file that are taken, a bit each, in at most 32 MiB: of larger files they are only counted."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._bits = bytearray(count // 8 + 1) if count <= _MOST_PLACES else None
+
+    def take(self, place: int) -> bool:
+        """Return whether the cluster of that number was free."""
+        self._left -= 1
+        if self._bits is None:
+            return self._left >= 0
+        free = not self._bits[place // 8] & 1 << place % 8
+        self._bits[place // 8] |= 1 << place % 8
+        return free
 
 
 class Qcow2:
@@ -76,32 +95,30 @@ class Qcow2:
 
     def _checked_clusters(self) -> Iterator[tuple[int, int]]:
         """Yield the guest's offset and length of each cluster that has data, having looked whether it fits."""
-        plain = 0
+        used = _Places(self._reader.length // self._cluster + 1)
+        packed = 0
         for start, entry in self._entries():
             if entry & _PACKED:
                 self._packed_place(entry)
+                packed += self._cluster // _MOST_PACKED
+                fits = packed <= self._reader.length
             else:
-                self._require_cluster(entry & _OFFSET)
-                plain += 1
+                self._plain_run(start, entry)
+                fits = used.take((entry & _OFFSET) // self._cluster)
+            if not fits:
+                raise Damaged(f"{self._name} is damaged: clusters of the qcow2 lie on each other; get the file anew")
             yield start, self._cluster
-        # the file may end within its last cluster
-        if (plain - 1) * self._cluster > self._reader.length:
-            raise Damaged(f"{self._name} is damaged: clusters of the qcow2 lie on each other; get the file anew")
 
     def runs(self) -> Iterator[Run]:
         return joined(self._clusters())
 
     def _clusters(self) -> Iterator[Run]:
         for start, entry in self._entries():
-            length = min(self._cluster, self.virtual_size - start)
             if entry & _PACKED:
                 offset, stored = self._packed_place(entry)
-                yield Run(start, length, offset, stored, _RAW_WINDOW)
+                yield Run(start, min(self._cluster, self.virtual_size - start), offset, stored, _RAW_WINDOW)
             else:
-                offset = entry & _OFFSET
-                self._require_cluster(offset)
-                length = min(length, self._reader.length - offset)
-                yield Run(start, length, offset)
+                yield self._plain_run(start, entry)
 
     def _entries(self) -> Iterator[tuple[int, int]]:
         """Yield the guest's offset and the L2 entry of each cluster that has data."""
@@ -133,9 +150,11 @@ class Qcow2:
         self._reader.require(offset, 1, "a packed cluster of the qcow2")
         return offset, min(stored, self._reader.length - offset)
 
-    def _require_cluster(self, offset: int) -> None:
-        """The file may end within its last cluster: what lacks is zero, as for QEMU."""
-        self._reader.require(offset, 1, "a cluster of the qcow2")
+    def _plain_run(self, start: int, entry: int) -> Run:
+        """Return where the cluster lies. The file may end within it where the disk does, not before."""
+        run = Run(start, min(self._cluster, self.virtual_size - start), entry & _OFFSET)
+        self._reader.require(run.offset, run.length, "a cluster of the qcow2")
+        return run
 
     def _l1(self) -> Iterator[array[int]]:
         return self._table(self._l1_at, self._l1_entries, "the L1 table")

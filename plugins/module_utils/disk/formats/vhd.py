@@ -96,10 +96,9 @@ class Vhd:
             blocks += used
             if used:
                 highest = max(highest, max(sector for sector in piece if sector != _UNUSED))
-        if blocks:
-            self._require_block(highest)
-        if blocks * (self._block + self._bitmap) > self._reader.length:
-            raise Damaged(f"{self._name} is damaged: blocks of its VHD lie on each other; get the file anew")
+                self._require_block(highest)
+            if blocks * (self._block + self._bitmap) > self._reader.length:
+                raise Damaged(f"{self._name} is damaged: blocks of its VHD lie on each other; get the file anew")
         return min(blocks * max(self._block, BLOCK), self.virtual_size)
 
     def runs(self) -> Iterator[Run]:

@@ -161,9 +161,11 @@ class Vhdx:
         return data if right else None
 
     def allocated(self) -> int:
-        length = sum(run.length for run in self.runs())
-        if length > self._reader.length:
-            raise Damaged(f"{self._name} is damaged: blocks of its VHDX lie on each other; get the file anew")
+        length = 0
+        for run in self._blocks():
+            length += run.length
+            if length > self._reader.length:
+                raise Damaged(f"{self._name} is damaged: blocks of its VHDX lie on each other; get the file anew")
         return length
 
     def runs(self) -> Iterator[Run]:

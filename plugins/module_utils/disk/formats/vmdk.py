@@ -147,7 +147,7 @@ class Vmdk:
             unused = table.count(0) + table.count(_ZERO_GRAIN)
             if unused < len(table):
                 grains += len(table) - unused
-                highest = max(highest, max(table))
+                highest = max(highest, *table)
         if grains:
             self._require_grain(highest)
         if not self._header.packed and (grains - 1) * self._header.grain > self._reader.length:

@@ -44,7 +44,10 @@ def parse(text: bytes) -> Descriptor:
         parent = settings.get("parentfilenamehint") or "not named"
     extents = [(match[3], match[4] or "") for match in _EXTENT.finditer(lines)]
     return Descriptor(
-        settings.get("createtype", ""), parent, tuple(kind for kind, _ in extents), tuple(name for _, name in extents)
+        settings.get("createtype", ""),
+        parent,
+        tuple(kind for kind, _name in extents),
+        tuple(name for _kind, name in extents),
     )
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs one scenario of desktop_image with a fault at each of its points. A program for a test host.
 
-    points.py SCENARIO KIND     KIND: kill, or an errno as ENOSPC
+    publishing_points.py SCENARIO KIND     KIND: kill, or an errno as ENOSPC
 
 After each fault: no version is listed that is not complete, the source VM is there unless a conversion of it is
 published, and the next run of the same task ends the work and leaves nothing else behind. Prints a JSON report.
@@ -11,29 +11,24 @@ published, and the next run of the same task ends the work and leaves nothing el
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import libvirt
-from injection import Fault, Injection
+from driver import URI, Story, do, files_below, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import digest_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
-from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image import DesktopImage
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_options import OPTIONS, Desired
 
-URI = "qemu:///system"
 POOL, SOURCE_VM = "faults", "faults-src"
 ROOT = "/run/goldsmith-faults"  # in memory: a killed process loses nothing that it wrote, wherever that lies
 POOL_PATH, MASTERS = f"{ROOT}/golden", f"{ROOT}/masters"
@@ -95,42 +90,7 @@ def desired(options: dict[str, Any]) -> Desired:
 
 
 def run_task(options: dict[str, Any]) -> int:
-    """Do what the module does, and return how many changes there were."""
-    wanted = desired(options)
-    with open_host(URI, read_only=False) as host:
-        resource = DesktopImage(host)
-        changes = list(resource.plan(wanted, resource.observe(wanted)))
-        for change in changes:
-            change.apply()
-    return len(changes)
-
-
-def in_child(options: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """Run the task in a process of its own; return its calls, and the error it told of or C(killed)."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        outcome: dict[str, Any] = {"error": None}
-        injection = Injection(fault)
-        injection.install()
-        try:
-            run_task(options)
-        except ImagesError as error:
-            outcome["error"] = f"{error.error_code}: {error}"
-        except OSError as error:  # reconcile.py tells these
-            outcome["error"] = f"os_error: {error}"
-        except BaseException as error:  # noqa: BLE001
-            outcome["bug"] = repr(error)
-        injection.remove()
-        with os.fdopen(writing, "w") as stream:
-            json.dump(outcome | {"calls": injection.calls}, stream)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as stream:
-        said = stream.read()
-    os.waitpid(child, 0)
-    return json.loads(said) if said else {"error": "killed", "calls": []}
+    return do(DesktopImage, desired(options))
 
 
 def make_masters() -> None:
@@ -201,21 +161,11 @@ def begin(scenario: Scenario) -> None:
         run_task(options)
 
 
-def files_there() -> list[str]:
-    """Return the files in the pool. An empty lock file says nothing: the kernel dropped the lock with the process."""
-    return sorted(
-        os.path.relpath(os.path.join(directory, name), POOL_PATH)
-        for directory, _directories, names in os.walk(POOL_PATH)
-        for name in names
-        if not name.endswith(".lock")
-    )
-
-
 def source_is_whole() -> bool:
     connection = libvirt.open(URI)
     names = [domain.name() for domain in connection.listAllDomains()]
     connection.close()
-    return SOURCE_VM in names and set(OF_SOURCE) <= set(files_there())
+    return SOURCE_VM in names and set(OF_SOURCE) <= set(files_below(POOL_PATH))
 
 
 def wrong_after_fault(scenario: Scenario) -> list[str]:
@@ -250,8 +200,8 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
     wrong = wrong_after_fault(scenario)
     if again:
         wrong.append(f"the run after the next one still has {again} changes")
-    if files_there() != sorted(scenario.files):
-        wrong.append(f"files in the end: {files_there()}")
+    if files_below(POOL_PATH) != sorted(scenario.files):
+        wrong.append(f"files in the end: {files_below(POOL_PATH)}")
     store = Store(POOL_PATH, Files())
     markers = sorted(store.record("office").markers) if store.manifests() else []
     if markers != sorted([] if "state" in scenario.options else scenario.options["markers"]):
@@ -260,28 +210,14 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
 
 
 def main() -> None:
-    scenario, kind = SCENARIOS[sys.argv[1]], sys.argv[2]
-    tempfile.gettempdir()  # it tries the directory out once a process, which is no step of ours
-    with pool():
-        begin(scenario)
-        clean = in_child(scenario.options, None)
-        report: dict[str, Any] = {
-            "points": len(clean["calls"]),
-            "calls": Counter(call.split(".")[0] for call in clean["calls"]),
-            "clean": clean["error"] or clean.get("bug") or wrong_after_next_run(scenario),
-            "struck": 0,
-            "wrong": [],
-        }
-        for point in range(1, report["points"] + 1):
-            begin(scenario)
-            outcome = in_child(scenario.options, Fault(point, kind))
-            report["struck"] += outcome["error"] is not None
-            wrong = [outcome["bug"]] if "bug" in outcome else []
-            wrong += wrong_after_fault(scenario) + wrong_after_next_run(scenario)
-            if wrong:
-                where = clean["calls"][point - 1]
-                report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
-    json.dump(report, sys.stdout)
+    scenario = SCENARIOS[sys.argv[1]]
+    story = Story(
+        begin=lambda: begin(scenario),
+        run=lambda: run_task(scenario.options),
+        wrong_at_once=lambda _before: wrong_after_fault(scenario),
+        wrong_in_the_end=lambda _before: wrong_after_next_run(scenario),
+    )
+    strike(pool(), story, sys.argv[2])
 
 
 main()

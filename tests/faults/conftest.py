@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The faults strike on a test host, by programs that run there with the collection of this working tree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tests" / "lab" / "lab"
+THERE = "/var/tmp/goldsmith-faults"  # noqa: S108
+COLLECTION = f"{THERE}/ansible_collections/goldsmith/images"
+
+Strike = Callable[[str, str], None]
+
+
+@pytest.fixture(scope="session")
+def collection_there() -> None:
+    """The collection as it is in this working tree, on the test host."""
+    archive = subprocess.run(["tar", "-C", ROOT, "-c", "plugins", "tests/faults"], capture_output=True, check=True)
+    unpack = f"rm -rf {THERE} && mkdir -p {COLLECTION} && tar -C {COLLECTION} -x"
+    subprocess.run([LAB, "ssh", "hv2", unpack], input=archive.stdout, check=True)
+
+
+@pytest.fixture
+def strike(collection_there, request, capsys) -> Strike:
+    """Strike a scenario of the test file's C(PROGRAM) at every point, and fail when anything was wrong after it."""
+
+    def run(scenario: str, kind: str) -> None:
+        program = request.module.PROGRAM
+        command = f"cd {COLLECTION}/tests/faults && PYTHONPATH={THERE} python3 {program} {scenario} {kind}"
+        done = subprocess.run([LAB, "ssh", "hv2", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        report: dict[str, Any] = json.loads(done.stdout)
+        with capsys.disabled():
+            print(f"\n{scenario}, {kind}: {report['points']} points {report['calls']}")  # noqa: T201
+        assert report["clean"] == []
+        assert report["wrong"] == []
+        # A call that is allowed to fail (one that makes room) ends without an error; most do not.
+        assert report["struck"] > report["points"] * 0.8
+
+    return run
