@@ -323,6 +323,10 @@ def test_what_cannot_be_is_refused(host):
     refused = host.failure("source_vm_snapshot", source_vm=VM, name="b", state="reverted")
     assert (refused["error_code"], "its snapshots: a" in refused["msg"]) == ("not_found", True)
 
+    host.run(f"setsid flock {PATH}/.partial/{VM}.lock sleep 8 >/dev/null 2>&1 </dev/null & sleep 0.5")
+    assert host.failure("source_vm_snapshot", source_vm=VM, name="b")["error_code"] == "busy"
+    host.run(f"flock {PATH}/.partial/{VM}.lock true")
+
     host.run(f"virsh detach-disk {VM} vdb --config")
     refused = host.failure("source_vm_snapshot", source_vm=VM, name="a", state="reverted")
     assert (refused["error_code"], "disk vdb was taken away" in refused["msg"]) == ("conflict", True)
