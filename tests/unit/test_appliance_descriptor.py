@@ -117,7 +117,10 @@ class TestDialects:
         assert systems(document.encode(encoding))[0].name == "Büro"
 
     def test_ovirt_gives_sizes_in_gib_sockets_and_buses_of_its_own(self):
-        around = disks('ovf:diskId="d" ovf:fileRef="group/image" ovf:size="3" ovf:disk-interface="VirtIO_SCSI"')
+        around = disks(
+            'ovf:diskId="d" ovf:fileRef="group/image" ovf:size="3" ovf:disk-interface="VirtIO_SCSI" '
+            'ovf:volume-format="RAW" ovf:format="http://www.vmware.com/specifications/vmdk.html#sparse"'
+        )
         system = one(
             item(3, 1, num_of_sockets=2, cpu_per_socket=4, threads_per_cpu=1)
             + item(17, 2, HostResource="group/image", Parent="0000"),
@@ -128,6 +131,7 @@ class TestDialects:
         assert (system.vcpus, system.cores_per_socket) == (8, 4)
         assert (system.firmware, system.secure_boot) == ("uefi", True)
         assert (system.disks[0].capacity, system.disks[0].bus, system.disks[0].file) == (3 * GIB, "scsi", "group/image")
+        assert system.disks[0].content_format == "raw"
 
 
 class TestReferences:

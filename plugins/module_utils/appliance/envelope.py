@@ -41,7 +41,9 @@ class File:
 
 @dataclass(frozen=True)
 class VirtualDisk:
-    """A disk that hardware can refer to. I(file) is None for a blank one. I(interface) is oVirt's name of its bus."""
+    """A disk that hardware can refer to. I(file) is None for a blank one. I(interface) and I(volume_format) are
+    oVirt's names of its bus and of its format.
+    """
 
     id: str
     capacity: int | None
@@ -50,6 +52,7 @@ class VirtualDisk:
     format: str | None
     parent: str | None
     interface: str | None
+    volume_format: str | None
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def _disks(root: Node, files: tuple[File, ...], properties: _Properties) -> Iter
                 format=said.get("format") or None,
                 parent=said.get("parentRef") or None,
                 interface=said.get("disk-interface") or None,
+                volume_format=said.get("volume-format") or None,
             )
 
 

@@ -30,6 +30,7 @@ _BUS_WORDS = (("nvme", "nvme"), ("ahci", "sata"), ("sata", "sata"), ("scsi", "sc
 _OVIRT_BUSES = {
     "virtio": "virtio", "virtio_scsi": "scsi", "spapr_vscsi": "scsi", "ide": "ide", "sata": "sata",
 }  # fmt: skip
+_OVIRT_FORMATS = {"raw": "raw", "cow": "qcow2"}
 # oVirt's BiosType: SeaBIOS on i440fx and on q35, OVMF on q35 without and with secure boot.
 _OVIRT_FIRMWARE = {"1": "bios", "2": "bios", "3": "uefi", "4": "uefi"}
 _OVIRT_SECURE_BOOT = "4"
@@ -219,7 +220,14 @@ def _disk(item: Node, by_id: dict[str | None, Node], envelope: Envelope, warning
         compression=file.compression if file else None,
         bus=_bus(parent) if parent else _ovirt_bus(disk),
         address=item.value("AddressOnParent"),
+        content_format=_content_format(disk),
     )
+
+
+def _content_format(disk: VirtualDisk | None) -> str | None:
+    if disk is None:
+        return None
+    return _OVIRT_FORMATS.get((disk.volume_format or "").lower(), disk.format)
 
 
 def _content(item: Node, envelope: Envelope) -> tuple[VirtualDisk | None, File | None]:

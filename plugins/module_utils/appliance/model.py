@@ -22,7 +22,8 @@ class GuestOs:
 @dataclass(frozen=True)
 class Disk:
     """A disk of a system. I(file) is the href of its content, None for a blank disk, and empty when it has content and
-    the descriptor does not say where; I(format) the URI as written.
+    the descriptor does not say where; I(format) the URI as written, and I(content_format) what the content is by that,
+    or by oVirt's own word for it, as its URIs say VMDK of everything.
 
     I(bus) is that of its controller (C(scsi), C(ide), C(sata), C(nvme), C(virtio), ...), I(address) its place there.
     """
@@ -33,6 +34,7 @@ class Disk:
     compression: str | None
     bus: str | None
     address: str | None
+    content_format: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,4 +42,9 @@ def appliance_result(appliance: Appliance) -> dict[str, Any]:
 
 def _system_result(system: System) -> dict[str, Any]:
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(system).items()}
-    return plain | {"disks": [disk | {"file": disk["file"] or None} for disk in plain["disks"]]}
+    return plain | {"disks": [_disk_result(disk) for disk in plain["disks"]]}
+
+
+def _disk_result(disk: dict[str, Any]) -> dict[str, Any]:
+    shown = {key: value for key, value in disk.items() if key != "content_format"}
+    return shown | {"file": disk["file"] or None}

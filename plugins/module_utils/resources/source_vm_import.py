@@ -147,7 +147,7 @@ def _choose(systems: Sequence[System], source: ForeignSource) -> System:
 def _new_disk(appliance: Appliance, disk: Disk, path: str, partial: str) -> NewFile:
     """Return the disk to make: a copy of what the descriptor refers to, or an empty one."""
     if disk.file is not None:
-        return ImportedDisk(foreign.inspect(appliance.content_of(disk), disk.format), path, partial)
+        return ImportedDisk(foreign.inspect(appliance.content_of(disk), disk.content_format), path, partial)
     if not disk.capacity or disk.capacity < 0:
         raise BadInput(
             f"{appliance.package.path} has a blank disk of no known size; have the appliance exported anew, or import "
