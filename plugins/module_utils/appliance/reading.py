@@ -18,7 +18,6 @@ from .package import Package, open_package
 
 # DSP0243, clause 7.1: chunks are numbered with nine digits from 0.
 _CHUNK = "{}.{:09d}"
-_NOT_COMPRESSED = "identity"
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ class Appliance:
             raise NotFound(
                 f"{self.package.path} refers to {disk.file}, which is not there; put the file beside the descriptor"
             )
-        compression = disk.compression if disk.compression != _NOT_COMPRESSED else None
-        return Content(f"{disk.file} in {self.package.path}", spans, compression, disk.capacity)
+        return Content(f"{disk.file} in {self.package.path}", spans, disk.compression, disk.capacity)
 
     def verify(self) -> None:
         """Read every file of the manifest, and raise Damaged unless each has its digest."""

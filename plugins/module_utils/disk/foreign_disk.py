@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import BadInput, Damaged
 from ..files import Files
 from ..sizes import human_size
-from . import qemu_img, recognition
+from . import boot_style, qemu_img, recognition
 from .content import Content
 from .formats.layout import MAX_VIRTUAL_SIZE, Layout
 from .formats.qcow2 import Qcow2
@@ -22,7 +22,7 @@ from .formats.vhdx import Vhdx
 from .formats.vmdk import Vmdk
 from .reading import ContentReader
 from .sparse import new_sparse_file
-from .unpacking import copy_runs
+from .unpacking import copy_runs, read_start
 
 LAYOUTS: dict[str, Callable[[ContentReader], Layout]] = {
     "raw": Raw,
@@ -39,13 +39,15 @@ ROUNDING = 255 * 63 * 512
 class ForeignDisk:
     """A disk file that can be taken. I(format) is one of raw, vmdk, vhd, vhdx, qcow2; sizes in bytes.
 
-    I(virtual_size) is what a guest sees of the copy, I(space) the most that the copy takes up.
+    I(virtual_size) is what a guest sees of the copy, I(space) the most that the copy takes up. I(needs_uefi) says
+    whether its partition table shows that BIOS cannot boot from it; of a packed disk that is not known.
     """
 
     content: Content
     format: str
     virtual_size: int
     space: int
+    needs_uefi: bool = False
 
 
 def inspect_plain(content: Content, stated_format: str | None) -> ForeignDisk:
@@ -54,7 +56,10 @@ def inspect_plain(content: Content, stated_format: str | None) -> ForeignDisk:
         disk_format = recognition.recognize(reader, stated_format)
         layout = LAYOUTS[disk_format](reader)
         size = size_of_copy(content, disk_format, layout.virtual_size)
-        return ForeignDisk(content, disk_format, size, layout.allocated())
+        space = layout.allocated()
+        is_readable = not (isinstance(layout, Qcow2) and layout.needs_qemu)
+        start = read_start(reader, layout.runs(), boot_style.START) if is_readable else b""
+        return ForeignDisk(content, disk_format, size, space, boot_style.boots_by_uefi_only(start))
 
 
 def size_of_copy(content: Content, disk_format: str, own_size: int) -> int:

@@ -39,8 +39,21 @@ def copy_runs(reader: ContentReader, runs: Iterator[Run], size: int, target: Spa
                 future.cancel()
 
 
+def read_start(reader: ContentReader, runs: Iterator[Run], length: int) -> bytes:
+    """Return the first I(length) bytes that a guest sees; what lies beyond a smaller disk reads as zeros."""
+    start = bytearray(length)
+    for run in runs:
+        if run.start >= length:
+            break
+        part = run.part(run.start, min(run.start + run.length, length))
+        content = bytearray(part.length)
+        _fill(reader, part, memoryview(content))
+        start[part.start : part.start + part.length] = content
+    return bytes(start[:length])
+
+
 def write_stream(pieces: Iterable[tuple[int, bytes]], target: SparseFile) -> None:
-    """Write what comes, as (offset, bytes) in guest order,; what lies between is zero."""
+    """Write what comes, as (offset, bytes) in guest order; what lies between is zero."""
     buffer = memoryview(mmap.mmap(-1, _CHUNK))  # aligned to pages, as O_DIRECT wants it
     start = filled = 0
     for offset, piece in pieces:
@@ -72,22 +85,23 @@ class _Copier:
         for part in parts:
             at = part.start - start
             buffer[position:at] = bytes(at - position)
-            self._fill(part, buffer[at : at + part.length])
+            _fill(self._reader, part, buffer[at : at + part.length])
             position = at + part.length
         buffer[position:] = bytes(len(buffer) - position)
         write_data(self._target, start, buffer)
-
-    def _fill(self, part: Run, target: memoryview) -> None:
-        if part.window:
-            packed = self._reader.read(part.offset, part.stored)
-            target[:] = unpacked(self._reader.name, packed, part.length, part.window)
-        else:
-            self._reader.read_into(part.offset, target)
 
     def _buffer(self) -> memoryview:
         if not hasattr(self._own, "buffer"):
             self._own.buffer = memoryview(mmap.mmap(-1, _CHUNK))
         return self._own.buffer
+
+
+def _fill(reader: ContentReader, part: Run, target: memoryview) -> None:
+    if part.window:
+        packed = reader.read(part.offset, part.stored)
+        target[:] = unpacked(reader.name, packed, part.length, part.window)
+    else:
+        reader.read_into(part.offset, target)
 
 
 def write_data(target: SparseFile, start: int, content: memoryview) -> None:

@@ -45,9 +45,15 @@ class Surroundings:
 
 
 def request_for(
-    desired: Desired, system: System | None, disk_buses: Sequence[str | None], there: Surroundings
+    desired: Desired,
+    system: System | None,
+    disk_buses: Sequence[str | None],
+    there: Surroundings,
+    needs_uefi: bool = False,
 ) -> HardwareRequest:
     """Return the hardware of the VM. I(system) is None for a single disk; I(disk_buses) are those of the descriptor.
+
+    I(needs_uefi) is what the first disk shows.
 
     Raises BadInput for what no machine has.
     """
@@ -60,7 +66,7 @@ def request_for(
         vcpus=vcpus,
         memory=desired.memory or _whole_mebibytes(system and system.memory) or DEFAULT_MEMORY,
         virt_type=there.virt_type,
-        firmware=desired.firmware or _firmware(system, there.architecture),
+        firmware=desired.firmware or _firmware(system, there.architecture, needs_uefi),
         # Exporters leave a TPM out, which Windows 11 wants: without a word on it, what the OS needs.
         tpm=desired.tpm if desired.tpm is not None else (system is not None and system.tpm) or None,
         graphics=desired.graphics or "vnc",
@@ -126,8 +132,10 @@ def _whole_mebibytes(memory: int | None) -> int | None:
     return None if memory is None else -(-memory // MEBIBYTE) * MEBIBYTE
 
 
-def _firmware(system: System | None, architecture: str) -> str | None:
-    """Return the firmware that the descriptor says; one that says nothing means BIOS where there is one."""
+def _firmware(system: System | None, architecture: str, needs_uefi: bool) -> str | None:
+    """Return the firmware that the descriptor says, or that the disk needs; one that says nothing means BIOS."""
+    if needs_uefi and (system is None or system.firmware is None):
+        return "uefi"
     if system is None or (system.firmware != "uefi" and architecture != "x86_64"):
         return None
     if system.firmware == "uefi":

@@ -68,6 +68,11 @@ class _Subject:
         return self.system.os.osinfo if self.system else None
 
     @property
+    def needs_uefi(self) -> bool:
+        first = self.disks[0]
+        return isinstance(first, ImportedDisk) and first.disk.needs_uefi
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         return (*self.appliance.warnings, *self.system.warnings) if self.appliance and self.system else ()
 
@@ -86,7 +91,7 @@ def draw(host: Host, desired: Desired, pool_path: str, source: ForeignSource) ->
         virt_type=virt_type_for(host, desired),
         networks=networks,
     )
-    request = request_for(desired, subject.system, subject.buses, there)
+    request = request_for(desired, subject.system, subject.buses, there, subject.needs_uefi)
     require_networks(host, request.networks)
     _require_free_macs(host, request.networks)
     _require_room(subject.disks, pool_path, source)
