@@ -68,7 +68,7 @@ lab-down: ## stop and remove the test hosts
 
 .PHONY: integration
 integration: setup ## integration tests on the test hosts
-	@pytest tests/integration
+	@pytest tests/integration --numprocesses 2 --dist loadfile
 
 .PHONY: faults
 faults: setup ## kill -9 and failures at every step, on a test host

@@ -37,7 +37,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lab",
-        description="Test hosts in containers: hv1 and hv2 (x86-64), arm1 (aarch64, emulated). "
+        description="Test hosts in containers: hv1 to hv3 (x86-64), arm1 (aarch64, emulated). "
         "The environment variable LAB names the lab, so that several stand side by side.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from .image import HostImage
 from .process import LabError
 
-DEFAULT_NAMES = ("hv1", "hv2", "arm1")
+DEFAULT_NAMES = ("hv1", "hv2", "hv3", "arm1")
 
 
 @dataclass(frozen=True)
