@@ -45,26 +45,16 @@ REQUESTS = {
         ({"name": "checked-src", "state": "running"}, True),
         ({"name": "checked-src", "state": "restarted"}, True),
         ({"name": "checked-src", "vcpus": 4, "cores_per_socket": 2, "boot": ["cdrom"], "video": "virtio"}, True),
-        (
-            {
-                "name": "checked-src",
-                "firmware": "uefi",
-                "allow_unbootable": True,
-                "tpm": True,
-                "agent_channel": False,
-                "graphics": "none",
-            },
-            True,
-        ),
+        ({"name": "checked-src", "firmware": "uefi", "tpm": True, "agent_channel": False, "graphics": "none"}, True),
         ({"name": "checked-src", "disks": [{"size": "128MiB"}, {"size": "64MiB"}]}, True),
         ({"name": "checked-src", "detach_disks": [f"{PATH}/source-vms/checked-src.disk0.qcow2"]}, True),
         ({"name": "checked-src", "state": "absent", "remove_disks": True}, True),
     ],
     "source_vm_snapshot": [
-        ({"source_vm": "checked-src", "name": "new"}, True),
-        ({"source_vm": "checked-src", "name": "kept", "description": "another"}, True),
-        ({"source_vm": "checked-src", "name": "kept", "state": "absent"}, True),
-        ({"source_vm": "checked-src", "name": "kept", "state": "reverted"}, False),
+        ({"source_vm": "checked-kept", "name": "new"}, True),
+        ({"source_vm": "checked-kept", "name": "kept", "description": "another"}, True),
+        ({"source_vm": "checked-kept", "name": "kept", "state": "absent"}, True),
+        ({"source_vm": "checked-kept", "name": "kept", "state": "reverted"}, False),
     ],
     "guest_exec": [({"name": "checked-src", "cmd": "touch /touched"}, True)],
     "desktop_image": [
@@ -81,7 +71,7 @@ REQUESTS = {
     "image_pool_info": [({}, None)],
     "tool_image_info": [({"pool": POOL}, None)],
     "source_vm_info": [({}, None)],
-    "source_vm_snapshot_info": [({"source_vm": "checked-src"}, None)],
+    "source_vm_snapshot_info": [({"source_vm": "checked-kept"}, None)],
     "desktop_image_info": [({"pool": POOL}, None)],
     "desktop_pool_info": [({}, None)],
 }
@@ -98,14 +88,16 @@ def furnished(hv1):
     hv1.module("tool_image", name="tools", pool=POOL, src="/srv/checked-tools.iso", remote_src=True)
     hv1.module("source_vm", name="checked-src", pool=POOL, virt_type="qemu", memory="256MiB", disks=[{"size": "64MiB"}])
     hv1.module("desktop_image", pool=POOL, name="checked", version="1.0", source_vm="checked-src", generalize=False)
-    hv1.module("source_vm_snapshot", source_vm="checked-src", name="kept")
+    hv1.module("source_vm", name="checked-kept", pool=POOL, virt_type="qemu", disks=[{"size": "64MiB"}])
+    hv1.module("source_vm_snapshot", source_vm="checked-kept", name="kept")
     hv1.module(
         "desktop_pool", name="checked-pool", image_pool=POOL, image="checked", version="1.0", count=2, virt_type="qemu"
     )
     yield hv1
     hv1.module("desktop_pool", name="checked-pool", image_pool=POOL, state="absent")
     hv1.module("desktop_image", pool=POOL, name="checked", version="1.0", state="absent")
-    hv1.module("source_vm", name="checked-src", state="absent", remove_disks=True)
+    for name in ("checked-src", "checked-kept"):
+        hv1.module("source_vm", name=name, state="absent", remove_disks=True)
     hv1.module("tool_image", name="tools", pool=POOL, state="absent")
     for pool in (POOL, f"{POOL}-spare"):
         hv1.module("image_pool", name=pool, state="absent")
