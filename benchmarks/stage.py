@@ -66,6 +66,7 @@ def stage(virtual_size: int, data: int) -> Iterator[None]:
     DIRECTORY.mkdir(parents=True)
     write_disk(DIRECTORY / f"{SOURCE_VM}.raw", virtual_size, data)
     write_iso(DIRECTORY / "tools.iso")
+    play([{"community.libvirt.virt_net": {"name": "default", "state": "active"}}])
     try:
         play([image_pool(), tool_image(), source_vm()], expect_changed=True)
         yield
