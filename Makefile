@@ -83,7 +83,8 @@ fuzz: ## fuzz the readers of foreign files, SECONDS_EACH (30) for each
 
 .PHONY: hostile
 hostile: setup-quick ## make the folder of hostile files, build/hostile
-	@tests/hostile/make_files.py build/hostile
+	@rm -rf build/hostile
+	@python tests/hostile/make_files.py build/hostile
 
 .PHONY: molecule
 molecule: setup collection ## tests of the roles on the test hosts
