@@ -95,6 +95,13 @@ def tool_image_file(name: str) -> str:
     return f"{_TOOL}{name}.iso"
 
 
+def tool_image_of(path: str | None) -> str | None:
+    """Return the name of the tool image that the file is, or None."""
+    file = os.path.basename(path) if path else ""
+    is_one = file.startswith(_TOOL) and file.endswith(".iso")
+    return file[len(_TOOL) : -len(".iso")] or None if is_one else None
+
+
 def tool_record_file(name: str) -> str:
     return f"{_TOOL}{name}.json"
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from ..errors import Damaged
 from .qcow2 import read_header
 
+# The formats of the disks that guests run on here; others are read on their way in, and written on their way out.
+FORMATS = ("raw", "qcow2")
+
 
 @dataclass(frozen=True)
 class DiskFile:

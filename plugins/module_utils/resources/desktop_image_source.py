@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ..catalog.manifest import Provenance, SourceDisk
+from ..catalog.naming import tool_image_of
 from ..catalog.snapshots import Snapshot, SnapshotStore
 from ..disk import copying
-from ..disk.chain import backing_chain
+from ..disk.chain import FORMATS, backing_chain
 from ..errors import Conflict, InUse, NotFound, WrongState
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, DomainDisk, list_domains, undefine_domain
@@ -20,9 +20,6 @@ from ..hypervisor.snapshots import has_saved_state, native_snapshots
 from ..hypervisor.usage import users_of
 from .source_vm_layers import own_layers, written_layer
 from .source_vm_snapshot_state import hardware_changes, read_layered, read_snapshots
-
-FORMATS = ("raw", "qcow2")
-_TOOL_IMAGE = re.compile(r"^tool-(.+)\.iso$")
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ class SourceVm:
     @property
     def tool_images(self) -> tuple[str, ...]:
         """Names of the tool images that are mounted."""
-        files = (os.path.basename(disk.path or "") for disk in self.domain.disks)
-        return tuple(match[1] for match in map(_TOOL_IMAGE.match, files) if match)
+        return tuple(name for name in (tool_image_of(disk.path) for disk in self.domain.disks) if name)
 
 
 def published_disks(domain: Domain) -> list[DomainDisk]:

@@ -8,6 +8,7 @@ import os
 
 from ..catalog.naming import PARTIAL
 from ..desktop_types import require
+from ..disk.chain import FORMATS
 from ..errors import BadInput, Conflict, InUse, NotFound
 from ..hypervisor import editing, osinfo
 from ..hypervisor.connection import Host
@@ -17,8 +18,6 @@ from ..hypervisor.usage import describe, users_of
 from . import source_vm_disks
 from .source_vm_new import DEFAULT_OS, facts_of
 from .source_vm_options import Desired
-
-_FORMATS = ("raw", "qcow2")
 
 
 def mark_for(host: Host, desired: Desired, domain: Domain) -> Mark:
@@ -36,9 +35,9 @@ def mark_for(host: Host, desired: Desired, domain: Domain) -> Mark:
     if not disks:
         raise Conflict(f"domain {name} is not adopted: it has no disk, so there is nothing to publish of it")
     for disk in disks:
-        if disk.device == "lun" or disk.path is None or disk.format not in _FORMATS:
+        if disk.device == "lun" or disk.path is None or disk.format not in FORMATS:
             raise Conflict(
-                f"domain {name} is not adopted: its disk {disk.target} is no file of format {' or '.join(_FORMATS)} "
+                f"domain {name} is not adopted: its disk {disk.target} is no file of format {' or '.join(FORMATS)} "
                 f"(found: {disk.path or 'no file'}, format {disk.format}); convert it with qemu-img first"
             )
         _require_own_file(name, disk.path)

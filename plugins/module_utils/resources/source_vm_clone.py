@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ..desktop_types import require
 from ..disk import qemu_img
-from ..disk.chain import backing_chain
+from ..disk.chain import FORMATS, backing_chain
 from ..errors import Conflict, NotFound, WrongState
 from ..hypervisor.cloning import CloneParts, clone_definition, full_definition
 from ..hypervisor.connection import Host
@@ -28,7 +28,6 @@ from .source_vm_disks import NewFile
 from .source_vm_options import Desired
 from .source_vm_state import SourceVmState, read_source_vm
 
-_FORMATS = ("raw", "qcow2")
 # What the mark says of the original alone.
 _NOT_INHERITED = ("origin",)
 
@@ -108,9 +107,9 @@ def _published(domain: Domain) -> list[DomainDisk]:
 
 
 def _require_copyable(name: str, disk: DomainDisk) -> None:
-    if disk.device == "lun" or disk.path is None or disk.format not in _FORMATS:
+    if disk.device == "lun" or disk.path is None or disk.format not in FORMATS:
         raise Conflict(
-            f"clone_of: disk {disk.target} of source VM {name} is no file of format {' or '.join(_FORMATS)}; only such "
+            f"clone_of: disk {disk.target} of source VM {name} is no file of format {' or '.join(FORMATS)}; only such "
             "are copied: detach it first"
         )
     if not os.path.isfile(disk.path):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ..changes import Change
 from ..disk.blank import is_blank
+from ..disk.chain import FORMATS
 from ..errors import BadInput, Damaged, WrongState
 from ..hypervisor import boot_order, editing, hardware, peripherals
 from ..hypervisor.connection import Host
@@ -28,7 +29,7 @@ def holds_system(vm: SourceVmState) -> bool:
     first = next((disk for disk in vm.domain.disks if disk.device == "disk"), None)
     if first is None:
         return False
-    if first.path is None or first.format not in ("qcow2", "raw"):
+    if first.path is None or first.format not in FORMATS:
         return True
     unplaced = {path: partial for partial, path in vm.unplaced}
     try:

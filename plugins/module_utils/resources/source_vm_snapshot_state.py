@@ -11,7 +11,7 @@ from typing import Any
 
 from ..catalog.naming import SOURCE_VMS
 from ..catalog.snapshots import Memories, Snapshot, SnapshotStore
-from ..disk.chain import DiskFile
+from ..disk.chain import FORMATS, DiskFile
 from ..disk.layers import LayerTree
 from ..errors import Conflict, Damaged, InUse, NotFound, WrongState
 from ..hypervisor import live, memories
@@ -22,8 +22,6 @@ from ..hypervisor.hardware import read_hardware
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.usage import users_of
 from .source_vm_layers import disks_of, read_tree
-
-FORMATS = ("raw", "qcow2")
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.naming import PARTIAL, SOURCE_VMS
+from ..catalog.naming import PARTIAL, SOURCE_VMS, tool_image_of
 from ..disk import qemu_img
 from ..disk.chain import DiskFile
 from ..errors import Damaged
@@ -20,8 +19,6 @@ from ..hypervisor.hardware import Hardware, read_hardware
 from ..hypervisor.live import Live, ask_addresses, read_live
 from .source_vm_layers import own_layers
 from .source_vm_snapshot_state import read_snapshots
-
-_TOOL_IMAGE = re.compile(r"tool-(.+)\.iso")
 
 
 @dataclass(frozen=True)
@@ -90,12 +87,6 @@ class SourceVmState:
     def firmware(self) -> str:
         """Its firmware by the names of the option."""
         return "uefi-secure" if self.hardware.secure_boot else self.hardware.firmware
-
-
-def tool_image_of(path: str | None) -> str | None:
-    """Return the name of the tool image that the file is, or None."""
-    match = _TOOL_IMAGE.fullmatch(os.path.basename(path)) if path else None
-    return match[1] if match else None
 
 
 def read_source_vm(host: Host, domain: Domain) -> SourceVmState:
