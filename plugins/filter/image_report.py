@@ -106,7 +106,8 @@ _value:
     images:
       description:
         - The images by pool and name, each with C(pool), C(name), C(description), C(labels), C(disabled), C(desktop_type),
-          C(architecture), C(os), C(markers), C(allocated), C(desktops) and C(versions), the newest first.
+          C(architecture), C(os), C(markers), C(allocated), C(desktops), C(hosts) and C(versions), the newest first. The hosts are
+          those that have or should have a copy, or did not tell.
         - A marker has C(name), C(moved), C(moved_by), C(from) and C(versions), which names the hosts that have it on each.
         - A version has C(version), C(state), C(parent), C(created), C(made_on), C(method), C(description), C(labels), C(signed),
           C(virtual_size), C(allocated), C(markers), C(differs), C(desktops), C(desktops_by_host), C(other_users) and

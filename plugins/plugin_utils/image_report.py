@@ -179,6 +179,7 @@ def _image(entries: Sequence[Found], desktops: Desktops, pool: str, name: str) -
         "markers": markers,
         "allocated": sum(version["allocated"] or 0 for version in versions),
         "desktops": sum(version["desktops"] for version in versions),
+        "hosts": [entry["host"] for entry in entries if any(v["copies"][entry["host"]]["state"] for v in versions)],
         "versions": versions,
     }
 

@@ -9,6 +9,7 @@ not answer, a damaged copy, a push on its way, a pool that is full, hosts that d
 from __future__ import annotations
 
 import hashlib
+from datetime import date, timedelta
 from typing import Any
 
 GIB = 1024**3
@@ -67,7 +68,7 @@ def version(image: str, number: str, parent: str | None, age: int, host: str, **
     allocated = int(gib * GIB * (0.25 + int(digest[-3:], 16) / 12000))
     path = f"/srv/golden/{image}@{number}.disk0.raw"
     disk = {"path": path, "target": "vda", "bus": "virtio", "virtual_size": gib * GIB, "allocated": allocated}
-    created = f"2026-{11 - age // 30:02d}-{28 - age % 28:02d}T09:12:44Z"
+    created = f"{date(2026, 11, 20) - timedelta(days=age)}T09:12:44Z"
     return {
         "name": image, "version": number, "state": "available", "damage": [], "desktop_type": kind,
         "architecture": architecture, "os": system,
@@ -167,7 +168,7 @@ def _troubles(host: str, image: str, number: str) -> dict[str, Any]:
     if (image, number) == ("cad", "4.0"):
         return {"state": {"hv-berlin-1": "available", "hv-berlin-2": "replicating"}.get(host)}
     if (image, number) == ("marketing", "1.1"):
-        return {"state": {"hv-lyon-1": "retry_pending"}.get(host, "available")}
+        return {"state": "retry_pending" if host == "hv-lyon-1" else "available"}
     if (image, number) == ("data-science", "1.1"):
         return {"state": "deployment_done" if host == "hv-berlin-1" else None}
     if (image, number) == ("legal", "1.0"):
