@@ -127,7 +127,7 @@ class DesktopWork:
             undo.pop_all()
 
     def _hold_version(self, held: contextlib.ExitStack) -> None:
-        """Have nobody remove the version meanwhile. Who publishes it holds it alone for a moment: that is waited for."""
+        """Have nobody remove the version meanwhile. Who publishes holds it alone for a moment: that is waited for."""
         manifest, store = self._require_blueprint().manifest, self._store()
 
         def take() -> str:
