@@ -41,8 +41,9 @@ options:
         description: Result of M(goldsmith.images.desktop_pool_info).
         type: dict
       desktop_images:
-        description: Result of a loop of M(goldsmith.images.desktop_image_info) over the names of image pools.
-        type: dict
+        description: Results of a loop of M(goldsmith.images.desktop_image_info) over the names of image pools.
+        type: list
+        elements: dict
       problem:
         description: What else went wrong.
         type: str

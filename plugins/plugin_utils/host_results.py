@@ -21,7 +21,7 @@ def read_results(found: Found) -> dict[str, Any]:
     the names of the pools.
     """
     pools = found.get("image_pools") or {}
-    loop = (found.get("desktop_images") or {}).get("results") or []
+    loop = found.get("desktop_images") or []
     answers = {name: (found.get(name) or {}).get(key) for name, key in _ANSWERS.items()}
     return {
         **answers,
@@ -47,6 +47,6 @@ def _problems(found: Found, loop: list[Found]) -> Iterator[str]:
 
 def _messages(result: Found) -> Iterator[str]:
     """Yield the message of a result that failed, in one line."""
-    message = " ".join(str(result.get("msg") or "").split())
+    message = " ".join(str(result.get("msg") or "").split()).replace("Task failed: ", "", 1)
     if message:
         yield message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."

@@ -20,6 +20,7 @@ SCHEMA = 1
 STEPS = 1000
 NEARLY_FULL = 900  # of STEPS
 UNKNOWN, MISSING = "unknown", "missing"
+_UNREAD: Found = {"desktop_images": [{"name": ""}]}  # what a pool might hold that could not be read
 NOT_ASKED = "it failed or was unreachable earlier in this play, before it was asked"
 
 # (image pool, image, version): how many desktops each host has on it
@@ -54,7 +55,7 @@ def _pools_with_images(entries: Iterable[Found]) -> set[str]:
         pool["name"]
         for entry in entries
         for pool in entry.get("image_pools") or []
-        if pool["active"] and _versions_in(entry, pool["name"]) != []
+        if pool["active"] and _image_names(entry["desktop_images"].get(pool["name"], _UNREAD))
     }
 
 

@@ -127,7 +127,7 @@ def results(host: str, pools: list[dict[str, Any]], images: dict[str, Any], desk
         "image_pools": {"image_pools": pools},
         "facts": {"ansible_facts": {"image_host": facts}},
         "desktop_pools": {"desktop_pools": desktops},
-        "desktop_images": {"results": [{"item": pool, **answer} for pool, answer in images.items()]},
+        "desktop_images": [{"item": pool, **answer} for pool, answer in images.items()],
         "problem": "",
     }
 
@@ -205,7 +205,7 @@ def fleet() -> list[dict[str, Any]]:
             images = {POOL: _catalogue(host), "default": {"desktop_images": [], "images": []}}
             found.append(results(host, pools, images, _desktop_pools(host)))
     down = "Failed to connect to the host via ssh: ssh: connect to host 192.0.2.22 port 22: No route to host"
-    nothing = {"desktop_pools": {}, "desktop_images": {}, "facts": {}, "problem": ""}
+    nothing = {"desktop_pools": {}, "desktop_images": [], "facts": {}, "problem": ""}
     found.append({"host": DOWN, "pod": "lyon", "image_pools": {"unreachable": True, "msg": down}, **nothing})
     libvirt = "cannot connect to libvirt at qemu:///system: Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
     found.append({"host": BROKEN, "pod": "oslo", "image_pools": {"msg": libvirt}, **nothing})
