@@ -20,7 +20,6 @@ SCHEMA = 1
 STEPS = 1000
 NEARLY_FULL = 900  # of STEPS
 UNKNOWN, MISSING = "unknown", "missing"
-_UNREAD: Found = {"desktop_images": [{"name": ""}]}  # what a pool might hold that could not be read
 NOT_ASKED = "it failed or was unreachable earlier in this play, before it was asked"
 
 # (image pool, image, version): how many desktops each host has on it
@@ -55,8 +54,13 @@ def _pools_with_images(entries: Iterable[Found]) -> set[str]:
         pool["name"]
         for entry in entries
         for pool in entry.get("image_pools") or []
-        if pool["active"] and _image_names(entry["desktop_images"].get(pool["name"], _UNREAD))
+        if pool["active"] and _may_hold_images(entry, pool["name"])
     }
+
+
+def _may_hold_images(entry: Found, pool: str) -> bool:
+    answer = entry["desktop_images"].get(pool)
+    return answer is None or bool(_image_names(answer))
 
 
 def _with_pools(entry: Found, shown: set[str]) -> Found:
