@@ -12,7 +12,7 @@ description:
     escape, not even with C(autoescape).
   - Role P(goldsmith.images.report#role) writes its page with it. Use it for a page of your own.
   - The template has Jinja's own filters, and three more. C(lineage_drawing) is P(goldsmith.images.lineage_drawing#filter),
-    C(human_size) writes a number of bytes as C(1.5 GiB), and C(csp_hash) gives the hash of a script or style for a
+    C(short_size) writes a number of bytes as C(1.5 GiB), and C(csp_hash) gives the hash of a script or style for a
     Content-Security-Policy.
 options:
   _input:

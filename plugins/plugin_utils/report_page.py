@@ -22,8 +22,15 @@ from .lineage_drawing import draw_lineage
 def draw_page(report: Mapping[str, Any], template: str, variables: Mapping[str, Any]) -> str:
     """Return the page: the Jinja template filled with C(report) and the variables, all of it escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"human_size": human_size, "lineage_drawing": draw_lineage, "csp_hash": csp_hash}
+    environment.filters |= {"short_size": short_size, "lineage_drawing": draw_lineage, "csp_hash": csp_hash}
     return environment.from_string(template).render(report=report, **variables)
+
+
+def short_size(size: int) -> str:
+    """Return I(size) (bytes) for comparing at a glance: one digit after the point at most, C(24.2 GiB) or C(198 GiB)."""
+    number, _space, unit = human_size(size).partition(" ")
+    amount = round(float(number), 1 if float(number) < 100 else 0)
+    return f"{amount:g} {unit}"
 
 
 def csp_hash(text: str) -> str:

@@ -12,6 +12,7 @@ import re
 import page
 import pytest
 
+from ansible_collections.goldsmith.images.plugins.plugin_utils.report_page import short_size
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,14 @@ def test_check_mode_tells_what_would_be_written(directory, reports):
     assert "<h1>Desktop images</h1>" in (directory / "out" / "empty.html").read_text()
 
 
+def test_check_mode_makes_no_directory(directory, reports):
+    elsewhere = directory / "elsewhere"
+    told = page.write_reports(directory, reports[2:], "--check", "--diff", f"--extra-vars=report_dest={elsewhere}")
+
+    assert re.search(r"localhost +: ok=\d+ +changed=3 ", told)
+    assert not elsewhere.exists()
+
+
 def test_data_lies_beside_the_page(directory, reports):
     assert json.loads((directory / "out" / "example.json").read_text(encoding="utf-8")) == reports[0]["data"]
 
@@ -68,6 +77,13 @@ def test_every_host_is_named_and_every_finding_told(example, reports):
         assert f">{image['name']}</h3>" in example
     assert example.count("<li><svg") == len(reports[0]["data"]["attention"])
     assert "None" not in re.sub(r"<(style|script)>.*?</\1>", "", example, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 bytes"), (512, "512 bytes"), (1536, "1.5 KiB"), (1023 * 1024**2, "1023 MiB"), (2**40, "1 TiB")]
+)
+def test_sizes_are_short(size, text):
+    assert short_size(size) == text
 
 
 def test_empty_report_says_so(directory):
