@@ -12,6 +12,7 @@ from typing import Any
 
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, check_image_name, check_name
+from ..catalog.scrubs import Scrub
 from ..catalog.store import ImageRecord, Store
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, list_domains
@@ -57,6 +58,7 @@ class PublishedVersion:
     description: str
     damage: tuple[str, ...]
     users: tuple[str, ...]
+    scrub: Scrub | None = None
 
     @property
     def state(self) -> str:
@@ -74,6 +76,7 @@ def read_version(store: Store, manifest: Manifest, usage: Usage, record: ImageRe
         description=record.description_of(manifest),
         damage=tuple(store.damage(manifest)),
         users=tuple(usage.users(manifest, [store.full_path(name) for name in manifest.files])),
+        scrub=store.scrub(manifest),
     )
 
 
@@ -86,6 +89,7 @@ def version_result(published: PublishedVersion) -> dict[str, Any]:
         "version": str(manifest.version),
         "state": published.state,
         "damage": list(published.damage),
+        "scrubbed": published.scrub.to_result(published.pool_path) if published.scrub else None,
         "desktop_type": manifest.desktop_type,
         "architecture": manifest.architecture,
         "os": manifest.os,
