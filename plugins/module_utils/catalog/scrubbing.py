@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from ..disk.pieces import read_layer
+from ..disk.pieces import sound_layer
 from ..disk.scrubbing import Damage, RateLimit, find_damage
-from ..errors import Damaged, NotFound
-from .manifest import Manifest, ManifestDisk
+from ..errors import NotFound
+from .manifest import Manifest
 from .scrubs import DAMAGED, SOUND, Finding, Scrub
 from .store import Store
 
@@ -38,7 +38,7 @@ def _findings(store: Store, manifest: Manifest, rate: RateLimit) -> Iterator[Fin
     for disk in manifest.disks:
         layer = None
         if disk.pieces and _is_there(store, manifest, disk.pieces):
-            layer = _read_layer(store, disk)
+            layer = sound_layer(store.full_path(disk.pieces), disk.virtual_size, disk.digest)
             yield _finding(store, disk.pieces, None if layer is not None else Damage())
         if _is_there(store, manifest, disk.file):
             yield _scrub(store, disk.file, disk.digest, layer, rate)
@@ -52,13 +52,6 @@ def _is_there(store: Store, manifest: Manifest, name: str) -> bool:
         return os.stat(store.full_path(name)).st_size == manifest.sizes[name]
     except FileNotFoundError:
         return False
-
-
-def _read_layer(store: Store, disk: ManifestDisk) -> bytes | None:
-    try:
-        return read_layer(store.full_path(disk.pieces), disk.virtual_size, disk.digest)
-    except (Damaged, OSError):
-        return None
 
 
 def _scrub(store: Store, name: str, digest: str, layer: bytes | None, rate: RateLimit) -> Finding:
