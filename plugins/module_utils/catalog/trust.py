@@ -1,10 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Signed images: the signature of a manifest, who may have made it, and whether the disks are those that it names.
-
-The signature is OpenSSH's, of the bytes of the manifest, in a namespace of its own: no signature that a key made for
-anything else passes (PROTOCOL.sshsig).
-"""
+"""Trust in signed images: who may have signed a manifest, and whether the disks are those that it names."""
 
 from __future__ import annotations
 
@@ -18,27 +14,26 @@ from ..errors import BadInput, Damaged, NotFound, Untrusted
 from ..ssh_keygen import Signature
 from ..ssh_signature import read_signature
 from .manifest import Manifest, ManifestDisk, ManifestNvram
-from .naming import manifest_file, signature_file
+from .naming import manifest_file
+from .signing import NAMESPACE, read_signature_file
 from .store import Store
-
-NAMESPACE = "manifest@goldsmith.images"
 
 
 @dataclass(frozen=True)
 class TrustedSigners:
-    """Whose signatures pass: I(entries) are lines of an allowed_signers file (ssh-keygen(1)), or paths of such files."""
+    """Whose signatures pass: I(entries) are lines of an allowed_signers file (ssh-keygen(1)), or paths of such."""
 
     entries: tuple[str, ...]
 
     @classmethod
     def from_option(cls, entries: list[str] | None) -> TrustedSigners | None:
-        """Return what the option C(trusted_signers) says; None when it is left out. Raises BadInput when it is empty."""
+        """Return what the option C(trusted_signers) says, None when it is left out. Raises BadInput when it is empty."""
         if entries is None:
             return None
         if not any(entry.strip() for entry in entries):
             raise BadInput(
-                "trusted_signers: it names nobody; give lines as 'it@example.com ssh-ed25519 AAAA...', or the path of an "
-                "allowed_signers file on this host, or leave it out to use images whether they are signed or not"
+                "trusted_signers: it names nobody; give lines as 'it@example.com ssh-ed25519 AAAA...', or the path of "
+                "an allowed_signers file on this host, or leave it out to use images whether they are signed or not"
             )
         return cls(tuple(entries))
 
@@ -119,15 +114,6 @@ def require_trusted_copy(
     if manifest.nvram is not None:
         _require_as_signed(store, manifest.nvram, subject, verified)
     return signer
-
-
-def read_signature_file(store: Store, manifest: Manifest) -> bytes | None:
-    """Return the signature that lies beside the manifest of a published version, None when there is none."""
-    try:
-        with open(store.full_path(signature_file(manifest.image, manifest.version)), "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
 
 
 def _require_as_signed(store: Store, part: ManifestDisk | ManifestNvram, subject: str, verified: VerifiedFiles) -> None:

@@ -36,8 +36,8 @@ def read_layer(path: str, virtual_size: int, digest: str) -> bytes:
 
 
 def sound_layer(path: str, virtual_size: int, digest: str) -> bytes | None:
-    """Return the piece layer as L(read_layer) does; None when it is missing or damaged, and the digest is all there is."""
+    """Return the piece layer as L(read_layer) does, None when it is missing, damaged or cannot be read."""
     try:
         return read_layer(path, virtual_size, digest)
-    except (Damaged, FileNotFoundError):
+    except (Damaged, OSError):
         return None

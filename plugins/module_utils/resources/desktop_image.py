@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..catalog.signing import sign_version
 from ..catalog.store import Store
 from ..changes import Change
 from ..disk import sysprep
@@ -24,6 +25,7 @@ from .desktop_image_rules import (
     require_snapshot_possible,
     require_unused,
 )
+from .desktop_image_signing import observe_key, plan_signature
 from .desktop_image_source import (
     read_source,
     remaining_disks,
@@ -49,11 +51,12 @@ class DesktopImage:
         path = image_pool_path(self.host, desired.pool)
         store, domains = Store(path, self.host.files), list_domains(self.host)
         manifest = store.manifest(desired.name, desired.version)
+        published = read_version(store, manifest, Usage(desired.pool, domains)) if manifest else None
         domain = next((domain for domain in domains if domain.name == desired.source_vm), None)
         return Current(
             pool_path=path,
             architecture=self.host.architecture,
-            published=read_version(store, manifest, Usage(desired.pool, domains)) if manifest else None,
+            published=published,
             versions=tuple(known.version for known in store.manifests(desired.name)),
             markers=store.record(desired.name).markers,
             leftovers=tuple(store.leftovers(desired.name, desired.version)),
@@ -64,6 +67,7 @@ class DesktopImage:
             operations=()
             if manifest or not desired.present
             else sysprep.checked_operations(desired.generalize_operations),
+            signing_key=observe_key(desired, published),
         )
 
     def _layered(self, desired: Desired) -> Layered | None:
@@ -88,7 +92,7 @@ class DesktopImage:
             yield self._remove_leftovers_change(desired, current)
         publication = Publication(
             desired.name, desired.version, desired.source_vm, desired.method, desired.description or "", operations,
-            desired.snapshot,
+            desired.snapshot, desired.signing_key,
         )  # fmt: skip
         copied = f"{'conversion' if desired.method == 'convert' else 'clone'} of {desired.source_vm}"
         copied += f", snapshot {desired.snapshot}" if desired.snapshot else ""
@@ -100,6 +104,8 @@ class DesktopImage:
             "generalized": list(operations),
             "description": publication.description,
         }
+        if current.signing_key is not None:
+            after["signed"] = current.signing_key
         yield Change(
             "publish",
             desired.subject,
@@ -130,6 +136,7 @@ class DesktopImage:
             if published.manifest.provenance.method == desired.method == "convert":
                 yield from self._plan_end_of_conversion(desired, current, published)
             yield from self._plan_snapshot(desired, current)
+        yield from plan_signature(desired, published, current.signing_key, lambda: self._sign(desired, current))
         if desired.description not in (None, published.description):
             yield Change(
                 "describe",
@@ -212,6 +219,9 @@ class DesktopImage:
     def _publish(self, desired: Desired, current: Current, publication: Publication) -> None:
         publish(self.host, self._store(current), publication)
         refresh_pool(self.host, desired.pool)
+
+    def _sign(self, desired: Desired, current: Current) -> None:
+        sign_version(self._store(current), desired.name, desired.version, desired.signing_key)
 
     def _remove_leftovers(self, desired: Desired, current: Current) -> None:
         store = self._store(current)

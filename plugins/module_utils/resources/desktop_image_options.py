@@ -26,6 +26,7 @@ OPTIONS = {
     "markers": {"type": "list", "elements": "str"},
     "generalize": {"type": "bool"},
     "generalize_operations": {"type": "list", "elements": "str"},
+    "signing_key": {"type": "path", "no_log": False},
 }
 MAX_DESCRIPTION = 1024
 
@@ -47,6 +48,7 @@ class Desired:
     generalize_operations: tuple[str, ...] | None
     snapshot: str | None = None
     snapshot_after_publish: str | None = None
+    signing_key: str | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -79,6 +81,7 @@ class Desired:
             generalize_operations=tuple(operations) if operations is not None else None,
             snapshot=params["snapshot"],
             snapshot_after_publish=params["snapshot_after_publish"],
+            signing_key=params["signing_key"],
         )
 
     @property

@@ -31,7 +31,8 @@ class Current:
 
     I(versions) are all published versions of the image; I(leftovers) files of an interrupted run; I(remaining_disks)
     those of a converted source VM that is gone; I(operations) what a generalisation would do; I(layered) is the
-    source VM with its snapshots, when one is to be made of it.
+    source VM with its snapshots, when one is to be made of it; I(signing_key) the fingerprint of the key that is to
+    sign, when there is something to sign.
     """
 
     pool_path: str
@@ -45,6 +46,7 @@ class Current:
     remaining_disks: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     layered: Layered | None = None
+    signing_key: str | None = None
 
 
 def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:

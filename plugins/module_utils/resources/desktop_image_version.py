@@ -13,6 +13,7 @@ from typing import Any
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, check_image_name, check_name
 from ..catalog.scrubs import Scrub
+from ..catalog.signing import signature_result
 from ..catalog.store import ImageRecord, Store
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, list_domains
@@ -59,6 +60,7 @@ class PublishedVersion:
     damage: tuple[str, ...]
     users: tuple[str, ...]
     scrub: Scrub | None = None
+    signed: dict[str, Any] | None = None
 
     @property
     def state(self) -> str:
@@ -77,6 +79,7 @@ def read_version(store: Store, manifest: Manifest, usage: Usage, record: ImageRe
         damage=tuple(store.damage(manifest)),
         users=tuple(usage.users(manifest, [store.full_path(name) for name in manifest.files])),
         scrub=store.scrub(manifest),
+        signed=signature_result(store, manifest),
     )
 
 
@@ -90,6 +93,7 @@ def version_result(published: PublishedVersion) -> dict[str, Any]:
         "state": published.state,
         "damage": list(published.damage),
         "scrubbed": published.scrub.to_result(published.pool_path) if published.scrub else None,
+        "signed": published.signed,
         "desktop_type": manifest.desktop_type,
         "architecture": manifest.architecture,
         "os": manifest.os,
