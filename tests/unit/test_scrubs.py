@@ -17,6 +17,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
     Provenance,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.quarantine import Removal
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.scrubbing import scrub_version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.scrubs import Finding, Scrub
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
@@ -158,9 +159,20 @@ def test_finding_goes_with_the_version_and_is_no_leftover_before(store, manifest
     scrub_version(store, manifest, FREELY)
     assert store.leftovers("office", V10) == []
 
-    store.remove_version("office", V10)
+    store.remove_version("office", V10, Removal(days=0))
 
     assert [name for name in os.listdir(store.path) if name != ".partial"] == []
+
+
+def test_finding_comes_back_from_the_quarantine_with_its_version(store, manifest):
+    flip(store, DISK, 5 * PIECE)
+    scrub_version(store, manifest, FREELY)
+    told = store.damage(manifest)
+
+    store.remove_version("office", V10, Removal())
+    store.restore_version("office", V10, store.quarantine.entries("office@1.0")[0])
+
+    assert store.damage(manifest) == told != []
 
 
 def test_version_can_be_read_but_not_removed_while_it_is_scrubbed(store, manifest):
@@ -169,7 +181,7 @@ def test_version_can_be_read_but_not_removed_while_it_is_scrubbed(store, manifes
     with store.version_lock("office", V10), pytest.raises(Busy):
         scrub_version(store, manifest, FREELY)
 
-    store.remove_version("office", V10)
+    store.remove_version("office", V10, Removal(days=0))
     with pytest.raises(NotFound, match=r"image office 1.0 was removed before it could be scrubbed"):
         scrub_version(store, manifest, FREELY)
 

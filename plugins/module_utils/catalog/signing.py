@@ -23,7 +23,7 @@ _TRIAL = "trial@goldsmith.images"  # what is signed in it passes for nothing
 
 
 def require_key(key: str) -> None:
-    """Raise an error when the key cannot sign now: that a passphrase is missing is to be known before disks are copied."""
+    """Raise an error when the key cannot sign now, which is to be known before disks are copied."""
     ssh_keygen.sign(b"trial", key, _TRIAL)
 
 
@@ -58,7 +58,7 @@ def read_signature_file(store: Store, manifest: Manifest) -> bytes | None:
 
 
 def signature_result(store: Store, manifest: Manifest) -> dict[str, Any] | None:
-    """Return what desktop_image reports of the signature; that it is right is not checked. None for an unsigned version.
+    """Return what desktop_image reports of the signature, None for an unsigned version. It is not checked here.
 
     Of what is no signature, all values are None.
     """

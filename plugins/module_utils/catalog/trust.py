@@ -27,7 +27,7 @@ class TrustedSigners:
 
     @classmethod
     def from_option(cls, entries: list[str] | None) -> TrustedSigners | None:
-        """Return what the option C(trusted_signers) says, None when it is left out. Raises BadInput when it is empty."""
+        """Return what the option C(trusted_signers) says, None when it is left out. Raises BadInput for nobody."""
         if entries is None:
             return None
         if not any(entry.strip() for entry in entries):

@@ -20,7 +20,7 @@ def observe_key(desired: Desired, published: PublishedVersion | None) -> str | N
 
     Raises an error when there is, and the key cannot be used: nobody is asked for a passphrase.
     """
-    if desired.signing_key is None or not desired.present or (published and published.signed is not None):
+    if desired.signing_key is None or (published and published.signed is not None):
         return None
     found = ssh_keygen.fingerprint(desired.signing_key)
     require_key(desired.signing_key)
