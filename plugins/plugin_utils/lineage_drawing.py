@@ -17,7 +17,8 @@ from .image_report import version_key
 def draw_lineage(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the rows and the number of lanes of the drawing (RETURN of the filter lineage_drawing).
 
-    A version has C(version) and C(parent). A parent that is not among them any more gets a row too, as gone.
+    A version has C(version) and C(parent). A parent that is not among them, because it was removed or is one of another
+    image (C(kiosk@1.0)), gets a row too, as gone.
     """
     parents = {version["version"]: version["parent"] for version in versions}
     gone = {parent for parent in parents.values() if parent and parent not in parents}

@@ -42,7 +42,7 @@ IMAGES: dict[str, tuple[str, str, str, str, int, tuple[tuple[str, str | None], .
     "kiosk": ("debian12", "idv", "x86_64", "Information terminals in the lobby", 12, (("1.0", None), ("1.1", "1.0"))),
     "lab-bench": ("win10", "voi", "x86_64", "PCs at the measuring benches", 60, (("2.0", None), ("2.1", "2.0"))),
     "legal": ("win11", "vdi", "x86_64", "", 64, (("1.0", None),)),
-    "library": ("debian12", "idv", "x86_64", "Catalogue terminals", 12, (("1.0", None),)),
+    "library": ("debian12", "idv", "x86_64", "Catalogue terminals", 12, (("1.0", "kiosk@1.0"),)),
     "marketing": ("win11", "vdi", "x86_64", "Design and video", 120, (("1.0", None), ("1.1", "1.0"))),
     "monitoring": ("debian12", "vdi", "x86_64", "Wall displays of the control room", 16, (("1.0", None), ("1.1", "1.0"))),
     "sales": ("win11", "vdi", "x86_64", "", 64, (("2.3", None), ("2.4", "2.3"))),

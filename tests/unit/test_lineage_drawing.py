@@ -64,6 +64,12 @@ def test_parent_that_was_removed_is_drawn_as_gone():
     assert places(drawn)[-1] == ("1.0", 0)
 
 
+def test_parent_of_another_image_is_drawn_below():
+    drawn = drawing(v1_0="kiosk@1.4", v1_1="1.0")
+
+    assert places(drawn) == [("1.1", 0), ("1.0", 0), ("kiosk@1.4", 0)]
+
+
 def test_child_with_a_lower_number_than_its_parent_is_drawn_upwards():
     drawn = drawing(v2_0="", v1_9="2.0")
 

@@ -72,7 +72,7 @@ def test_page_allows_its_own_script_and_no_other(example):
 
 def test_every_host_is_named_and_every_finding_told(example, reports):
     for host in reports[0]["data"]["hosts"]:
-        assert f'<th role="rowheader" scope="row">{host["name"]}' in example
+        assert f'<th role="rowheader" scope="row" class="system">{host["name"]}' in example
     for image in reports[0]["data"]["images"]:
         assert f">{image['name']}</h3>" in example
     assert example.count("<li><svg") == len(reports[0]["data"]["attention"])
