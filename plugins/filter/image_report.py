@@ -10,11 +10,11 @@ short_description: Put together what all hosts say of their images
 description:
   - Makes one structure of plain data of the results of M(goldsmith.images.image_pool_info),
     M(goldsmith.images.desktop_image_info), M(goldsmith.images.desktop_pool_info) and
-    M(goldsmith.images.image_host_facts) of all hosts. Role P(goldsmith.images.report#role) writes it as JSON, and draws its
-    page of it.
-  - Hosts with a pool of the same name are taken to have the same catalogue. A version is V(available) when every host that is
-    to have it has it. VDI images are to be on every host with the pool, ARM images on ARM hosts and others on others;
-    images of other types are where they are.
+    M(goldsmith.images.image_host_facts) of all hosts. Role P(goldsmith.images.report#role) writes it as JSON, and
+    draws its page of it.
+  - Hosts with a pool of the same name are taken to have the same catalogue. A version is V(available) when every host
+    that is to have it has it. VDI images are to be on every host with the pool, ARM images on ARM hosts and others on
+    others; images of other types are where they are.
   - The same input gives the same output. Free room is told in steps of a thousandth of the file system.
 options:
   _input:
@@ -71,7 +71,7 @@ author: goldsmith.images contributors (@goldsmith-images)
 EXAMPLES = r"""
 - name: Which versions are not everywhere?
   ansible.builtin.debug:
-    msg: "{{ item.name }}: {{ item.versions | rejectattr('state', 'equalto', 'available') | map(attribute='version') | join(', ') }}"
+    msg: "{{ item.versions | rejectattr('state', 'equalto', 'available') | map(attribute='version') | join(', ') }}"
   loop: "{{ (found | goldsmith.images.image_report(ansible_play_hosts_all)).images }}"
   loop_control:
     label: "{{ item.name }}"
@@ -89,7 +89,8 @@ _value:
       description: Numbers of hosts, images, versions, copies, desktop pools and desktops.
       type: dict
     attention:
-      description: What somebody should look at, the worst first, each with C(level) (error or warning), C(subject) and C(text).
+      description:
+        - What somebody should look at, the worst first, each with C(level) (error or warning), C(subject) and C(text).
       type: list
       elements: dict
     hosts:
@@ -106,21 +107,22 @@ _value:
       elements: dict
     images:
       description:
-        - The images by pool and name, each with C(pool), C(name), C(description), C(labels), C(disabled), C(desktop_type),
-          C(architecture), C(os), C(markers), C(allocated), C(desktops), C(hosts) and C(versions), the newest first. The hosts are
-          those that have or should have a copy, or did not tell.
-        - A marker has C(name), C(moved), C(moved_by), C(from) and C(versions), which names the hosts that have it on each.
-        - A version has C(version), C(state), C(parent), C(created), C(made_on), C(method), C(description), C(labels), C(signed),
-          C(virtual_size), C(allocated), C(markers), C(differs), C(desktops), C(desktops_by_host), C(other_users) and
-          C(copies), which has C(state) and C(damage) for each host.
-        - The state of a copy is also V(missing) where a copy should be, V(unknown) where the host did not tell, and V(null)
-          where none is to be.
+        - The images by pool and name, each with C(pool), C(name), C(description), C(labels), C(disabled),
+          C(desktop_type), C(architecture), C(os), C(markers), C(allocated), C(desktops), C(hosts) and C(versions), the
+          newest first. The hosts are those that have or should have a copy, or did not tell.
+        - A marker has C(name), C(moved), C(moved_by), C(from) and C(versions), which names the hosts that have it on
+          each.
+        - A version has C(version), C(state), C(parent), C(created), C(made_on), C(method), C(description), C(labels),
+          C(signed), C(virtual_size), C(allocated), C(markers), C(differs), C(desktops), C(desktops_by_host),
+          C(other_users) and C(copies), which has C(state) and C(damage) for each host.
+        - The state of a copy is also V(missing) where a copy should be, V(unknown) where the host did not tell, and
+          V(null) where none is to be.
       type: list
       elements: dict
     desktop_pools:
       description:
-        - The desktop pools of all hosts, each with C(host), C(name), C(follows) (markers), C(wanted) and C(runs) (versions),
-          C(count), C(running), C(outdated), C(restart_pending) and C(held).
+        - The desktop pools of all hosts, each with C(host), C(name), C(follows) (markers), C(wanted) and C(runs)
+          (versions), C(count), C(running), C(outdated), C(restart_pending) and C(held).
       type: list
       elements: dict
     pending:

@@ -8,12 +8,12 @@ name: image_report_page
 version_added: 0.2.0
 short_description: Draw the page of a report, with everything escaped
 description:
-  - Fills a Jinja template with a report. Whatever the report says stays text, whoever wrote it. Ansible's own templates do not
-    escape, not even with C(autoescape).
+  - Fills a Jinja template with a report. Whatever the report says stays text, whoever wrote it. Ansible's own
+    templates do not escape, not even with C(autoescape).
   - Role P(goldsmith.images.report#role) writes its page with it. Use it for a page of your own.
-  - The template has Jinja's own filters, and three more. C(lineage_drawing) is P(goldsmith.images.lineage_drawing#filter),
-    C(short_size) writes a number of bytes as C(1.5 GiB), and C(csp_hash) gives the hash of a script or style for a
-    Content-Security-Policy.
+  - The template has Jinja's own filters, and three more. C(lineage_drawing) is
+    P(goldsmith.images.lineage_drawing#filter), C(short_size) writes a number of bytes as C(1.5 GiB), and C(csp_hash)
+    gives the hash of a script or style for a Content-Security-Policy.
 options:
   _input:
     description: The report, as P(goldsmith.images.image_report#filter) returns it. The template knows it as C(report).
@@ -37,7 +37,7 @@ author: goldsmith.images contributors (@goldsmith-images)
 EXAMPLES = r"""
 - name: Write a page of one's own
   ansible.builtin.copy:
-    content: "{{ report | goldsmith.images.image_report_page(lookup('ansible.builtin.file', 'page.html'), {'title': 'Images'}) }}"
+    content: "{{ report | goldsmith.images.image_report_page(lookup('ansible.builtin.file', 'page.html')) }}"
     dest: /var/www/html/images.html
     mode: "0644"
   delegate_to: localhost

@@ -38,8 +38,8 @@ _value:
   contains:
     rows:
       description:
-        - The versions from top to bottom, each with the C(lane) that it stands in, counted from 0. One that is C(gone) is the
-          parent of another, but not among them, because it was removed or is one of another image.
+        - The versions from top to bottom, each with the C(lane) that it stands in, counted from 0. One that is C(gone)
+          is the parent of another, but not among them, because it was removed or is one of another image.
         - The C(strokes) of a row are straight lines between two lanes, C(from_lane) and C(to_lane), at heights that are
           hundredths of the row, C(from_height) and C(to_height).
       type: list

@@ -146,9 +146,7 @@ def _image_names(answer: Found) -> set[str]:
 def _image(entries: Sequence[Found], desktops: Desktops, pool: str, name: str) -> dict[str, Any]:
     """Return an image as all hosts with the pool tell of it. What they should agree on is taken from the first."""
     answers = {
-        entry["host"]: entry["desktop_images"][pool]
-        for entry in entries
-        if pool in (entry.get("desktop_images") or {})
+        entry["host"]: entry["desktop_images"][pool] for entry in entries if pool in (entry.get("desktop_images") or {})
     }
     copies: dict[str, dict[str, Found]] = {}
     for host, answer in answers.items():
@@ -167,7 +165,7 @@ def _image(entries: Sequence[Found], desktops: Desktops, pool: str, name: str) -
     versions = [
         _version(entries, pool, desktops.get((pool, name, version), {}), copies[version], markers)
         if version in copies
-        else _deploying(entries, pool, version, in_progress[version])
+        else _deploying(entries, version, in_progress[version])
         for version in ordered
     ]
     newest = next(iter(copies[version] for version in ordered if version in copies), {})
@@ -255,7 +253,7 @@ def _version(
     }
 
 
-def _deploying(entries: Sequence[Found], pool: str, version: str, host: str) -> dict[str, Any]:
+def _deploying(entries: Sequence[Found], version: str, host: str) -> dict[str, Any]:
     """Return a version that is being made on the host, and has nothing to show yet."""
     return {
         "version": version,

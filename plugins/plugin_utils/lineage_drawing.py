@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the versions of an image stand in a drawing of their lineage: a row for each, newest on top, and a lane a branch.
+"""Where the versions of an image stand in a drawing of their lineage: one above the other, a branch beside another.
 
-It stays as narrow as there are branches, however long the history, so it fits a phone. Each row has its own piece of the
-drawing, so the rows may be those of a table, whatever their heights.
+It stays as narrow as there are branches, however long the history, so it fits a phone. Each row has its own piece of
+the drawing, so the rows may be those of a table, whatever their heights.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def draw_lineage(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     ordered = sorted(parents, key=version_key)
     rows = {version: row for row, version in enumerate(reversed(ordered))}
     lanes = _lanes(ordered, parents, rows)
-    strokes: list[list[dict[str, Any]]] = [[] for _ in rows]
+    strokes: list[list[dict[str, Any]]] = [[] for _version in rows]
     for version in ordered:
         parent = parents[version]
         if parent:
@@ -91,7 +91,7 @@ def _lanes(ordered: Sequence[str], parents: Mapping[str, str | None], rows: Mapp
         lane = lanes[parent] + 1 if parent else 0
         while lane < len(taken) and any(first <= end and last >= start for start, end in taken[lane]):
             lane += 1
-        taken.extend([] for _ in range(lane + 1 - len(taken)))
+        taken.extend([] for _lane in range(lane + 1 - len(taken)))
         taken[lane].append((first, last))
         lanes[version] = lane
     return lanes

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Draws the page of a report.
 
-Names and descriptions come from many hosts and many people, and must stay text. Ansible's own templates do not escape, not
-even within C({% autoescape true %}), so the page has a Jinja environment of its own that escapes everything.
+Names and descriptions come from many hosts and many people, and must stay text. Ansible's own templates do not escape,
+not even within C({% autoescape true %}), so the page has a Jinja environment of its own that escapes everything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def draw_page(report: Mapping[str, Any], template: str, variables: Mapping[str, 
 
 
 def short_size(size: int) -> str:
-    """Return I(size) (bytes) for comparing at a glance: one digit after the point at most, C(24.2 GiB) or C(198 GiB)."""
+    """Return I(size) (bytes) for comparing at a glance, with one digit after the point at most: C(24.2 GiB)."""
     number, _space, unit = human_size(size).partition(" ")
     amount = round(float(number), 1 if float(number) < 100 else 0)
     return f"{amount:g} {unit}"

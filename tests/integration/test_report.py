@@ -156,7 +156,11 @@ def host(hv1):
 def write_report(host, directory: Path, *arguments: str) -> str:
     """Run the playbook for the host and for two more that do not answer: nobody listens, and no Python."""
     away = {"ansible_host": "127.0.0.1", "ansible_port": 9}
-    broken = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/no-python", "ansible_become": False}
+    broken = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "/usr/bin/no-python",
+        "ansible_become": False,
+    }
     hosts = {"reporttest-away": away, "reporttest-broken": broken}
     (directory / "more.json").write_text(json.dumps({"all": {"children": {"image_hosts": {"hosts": hosts}}}}))
     command = ["ansible-playbook", "-i", host.inventory, "-i", str(directory / "more.json")]
@@ -176,10 +180,20 @@ def changes(host, told: str) -> int:
 
 def publish(host, directory: Path, version: str) -> None:
     """Publish as a user does whose description Ansible must not read: C(!unsafe)."""
-    options = {"pool": POOL, "name": "office", "version": version, "source_vm": VM, "generalize": False}
-    lines = "".join(f"        {name}: {json.dumps(value)}\n" for name, value in options.items())
-    lines += f"        description: !unsafe {json.dumps(DESCRIPTION)}\n        markers: [stable]\n"
-    play = f"- hosts: {host.name}\n  gather_facts: false\n  become: true\n  tasks:\n    - goldsmith.images.desktop_image:\n{lines}"
+    play = f"""
+- hosts: {host.name}
+  gather_facts: false
+  become: true
+  tasks:
+    - goldsmith.images.desktop_image:
+        pool: {POOL}
+        name: office
+        version: "{version}"
+        source_vm: {VM}
+        generalize: false
+        markers: [stable]
+        description: !unsafe {json.dumps(DESCRIPTION)}
+"""
     (directory / "publish.yml").write_text(play)
     command = ["ansible-playbook", "-i", host.inventory, str(directory / "publish.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=host._environment())

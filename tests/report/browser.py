@@ -9,10 +9,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --run-all-compositor-stages-before-draw"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+]
 PHONE, DESKTOP = (390, 844), (1280, 900)
 _CSP = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 
@@ -31,7 +38,7 @@ def pdf(page: Path, to: Path) -> None:
 
 
 def with_script(page: Path, script: str, name: str) -> Path:
-    """Return a copy of the page that runs the script too, and in which nothing but the page itself holds scripts off."""
+    """Return a copy of the page that runs the script too, without the policy that holds other scripts off."""
     text = _CSP.sub("", page.read_text(encoding="utf-8"))
     copy = page.with_name(name)
     copy.write_text(text.replace("<head>", "<head>" + f"<script>{script}</script>", 1), encoding="utf-8")

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A made-up fleet for the report: what the info modules would return on each of its hosts, by the keys of their RETURN.
 
-20 images with several versions on 6 hosts, with what goes wrong in real life: a host that is down, one whose libvirt does
-not answer, a damaged copy, a push on its way, a pool that is full, hosts that disagree on a marker.
+20 images with several versions on 6 hosts, with what goes wrong in real life: a host that is down, one whose libvirt
+does not answer, a damaged copy, a push on its way, a pool that is full, hosts that disagree on a marker.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ IMAGES: dict[str, tuple[str, str, str, str, int, tuple[tuple[str, str | None], .
     "office": ("win11", "vdi", "x86_64", "Office applications for all departments", 64,
                (("1.0", None), ("1.1", "1.0"), ("1.2", "1.1"), ("2.0", "1.1"), ("2.1", "2.0"), ("1.3", "1.2"))),
     "accounting": ("win11", "vdi", "x86_64", "Office, and the ledger", 64, (("1.0", None), ("1.1", "1.0"))),
-    "cad": ("win11", "vdi", "x86_64", "CAD workstations with a GPU", 160, (("3.4", None), ("3.5", "3.4"), ("4.0", "3.5"))),
-    "call-centre": ("debian12", "vdi", "x86_64", "Browser and softphone", 20, (("1.0", None), ("1.1", "1.0"), ("1.2", "1.1"))),
-    "classroom": ("ubuntu24.04", "vdi", "x86_64", "Course rooms; reset at log-off", 32, (("2026.1", None), ("2026.2", "2026.1"))),
+    "cad": ("win11", "vdi", "x86_64", "Drawing offices", 160, (("3.4", None), ("3.5", "3.4"), ("4.0", "3.5"))),
+    "call-centre": ("debian12", "vdi", "x86_64", "Softphones", 20, (("1.0", None), ("1.1", "1.0"), ("1.2", "1.1"))),
+    "classroom": ("ubuntu24.04", "vdi", "x86_64", "Course rooms", 32, (("2026.1", None), ("2026.2", "2026.1"))),
     "data-science": ("ubuntu24.04", "vdi", "x86_64", "Python, R and notebooks", 80, (("1.0", None), ("1.1", "1.0"))),
     "developer": ("debian12", "vdi", "x86_64", "", 48, (("5.0", None), ("5.1", "5.0"), ("6.0", "5.1"), ("6.1", "6.0"))),
     "developer-arm": ("debian12", "vdi", "aarch64", "The same for ARM hosts", 48, (("6.0", None), ("6.1", "6.0"))),
@@ -44,7 +44,7 @@ IMAGES: dict[str, tuple[str, str, str, str, int, tuple[tuple[str, str | None], .
     "legal": ("win11", "vdi", "x86_64", "", 64, (("1.0", None),)),
     "library": ("debian12", "idv", "x86_64", "Catalogue terminals", 12, (("1.0", "kiosk@1.0"),)),
     "marketing": ("win11", "vdi", "x86_64", "Design and video", 120, (("1.0", None), ("1.1", "1.0"))),
-    "monitoring": ("debian12", "vdi", "x86_64", "Wall displays of the control room", 16, (("1.0", None), ("1.1", "1.0"))),
+    "monitoring": ("debian12", "vdi", "x86_64", "Wall displays", 16, (("1.0", None), ("1.1", "1.0"))),
     "sales": ("win11", "vdi", "x86_64", "", 64, (("2.3", None), ("2.4", "2.3"))),
     "support": ("win11", "vdi", "x86_64", "Second level support", 64, (("1.0", None), ("1.1", "1.0"))),
     "training": ("win10", "vdi", "x86_64", "Withdrawn: Windows 10", 40, (("1.0", None), ("1.1", "1.0"))),
@@ -57,6 +57,11 @@ MARKERS = {
     "classroom": {"stable": "2026.2"},
     "training": {},
     "data-science": {},
+}
+SIGNED = {
+    "fingerprint": "SHA256:0sVpQyMOQvKpu0Yt3rR6cNf",
+    "key_type": "ssh-ed25519",
+    "namespace": "manifest@goldsmith.images",
 }
 LABELS = {"office": {"owner": "it-desktop", "licence": "volume"}, "cad": {"gpu": "required"}}
 
@@ -75,7 +80,7 @@ def version(image: str, number: str, parent: str | None, age: int, host: str, **
         "firmware": {"type": "uefi", "secure_boot": False, "tpm": False},
         "disks": [disk | {"digest": digest}], "nvram": None,
         "markers": sorted(name for name, at in markers_of(image).items() if at == number),
-        "parent": parent, "description": "", "labels": {}, "signed": image in ("office", "cad"),
+        "parent": parent, "description": "", "labels": {}, "signed": SIGNED if image in ("office", "cad") else None,
         "provenance": {"method": "clone", "source_vm": f"{image}-src", "host": host, "created": created},
         "virtual_size": gib * GIB, "allocated": allocated, "users": [],
     } | changes  # fmt: skip

@@ -190,13 +190,22 @@ def test_damaged_copy_says_what_is_wrong():
 def test_desktops_are_counted_by_version_and_host():
     both = [version(users=["desktop a-1", "source VM office-next"]), version(number="1.1", parent="1.0")]
     pools = [desktop_pool("a", [desktop("a-1", "office", "1.0", "1.1"), desktop("a-2", "office", "1.1", "1.1")])]
-    made = report(host("hv1", both, pools), host("hv2", both, [desktop_pool("b", [desktop("b-1", "office", "1.1", "1.1")])]))
+    made = report(
+        host("hv1", both, pools), host("hv2", both, [desktop_pool("b", [desktop("b-1", "office", "1.1", "1.1")])])
+    )
     new, old = made["images"][0]["versions"]
 
     assert (new["desktops"], new["desktops_by_host"]) == (2, {"hv1": 1, "hv2": 1})
     assert (old["desktops"], old["other_users"]) == (1, ["source VM office-next"])
     assert made["pending"] == [
-        {"host": "hv1", "desktop_pool": "a", "to": [{"image": "office", "version": "1.1"}], "waiting": 1, "count": 2, "held": 0}
+        {
+            "host": "hv1",
+            "desktop_pool": "a",
+            "to": [{"image": "office", "version": "1.1"}],
+            "waiting": 1,
+            "count": 2,
+            "held": 0,
+        }
     ]
     assert made["summary"]["desktops"] == 3
 
@@ -204,7 +213,9 @@ def test_desktops_are_counted_by_version_and_host():
 def test_desktops_of_a_version_that_is_gone_are_told():
     pool = desktop_pool("a", [desktop("a-1", "office", "1.0", None)])  # type: ignore[arg-type]
 
-    assert "warning: desktop pool a on hv1 is to have a version that is not there" in findings(report(host("hv1", (), [pool])))
+    assert "warning: desktop pool a on hv1 is to have a version that is not there" in findings(
+        report(host("hv1", (), [pool]))
+    )
 
 
 def test_version_that_is_being_made_is_shown():

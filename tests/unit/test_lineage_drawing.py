@@ -78,7 +78,7 @@ def test_child_with_a_lower_number_than_its_parent_is_drawn_upwards():
 
 @pytest.mark.parametrize("parents", [{"v1_0": "1.0"}, {"v1_0": "1.1", "v1_1": "1.0"}])
 def test_versions_that_are_their_own_ancestors_are_drawn_without_that(parents):
-    assert [row["strokes"] for row in drawing(**parents)["rows"]] == [[] for _ in parents]
+    assert [row["strokes"] for row in drawing(**parents)["rows"]] == [[]] * len(parents)
 
 
 def test_no_two_branches_stand_on_each_other():

@@ -1,6 +1,7 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The page of role report, written by the role's own tasks. tests/integration/test_report.py looks at it in a browser."""
+"""The page of role report, written by the role's own tasks. tests/integration/test_report.py looks at it in a
+browser."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def test_every_host_is_named_and_every_finding_told(example, reports):
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 bytes"), (512, "512 bytes"), (1536, "1.5 KiB"), (1023 * 1024**2, "1023 MiB"), (2**40, "1 TiB")]
+    ("size", "text"),
+    [(0, "0 bytes"), (512, "512 bytes"), (1536, "1.5 KiB"), (1023 * 1024**2, "1023 MiB"), (2**40, "1 TiB")],
 )
 def test_sizes_are_short(size, text):
     assert short_size(size) == text
