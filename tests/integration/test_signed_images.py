@@ -218,17 +218,16 @@ def test_key_in_an_agent_of_the_controller_signs_and_never_lies_on_the_host(host
     (tmp_path / "answer").write_text("#!/bin/sh\necho secret\n")
     (tmp_path / "answer").chmod(0o700)
     host.run(f"echo '{(tmp_path / 'signing.pub').read_text()}' > {KEYS}/signing.pub")
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.PIPE)
-    try:
-        agent.stdout.readline()
-        environment = os.environ | {"SSH_AUTH_SOCK": str(tmp_path / "agent")}
-        asking = {"SSH_ASKPASS": str(tmp_path / "answer"), "SSH_ASKPASS_REQUIRE": "force"}
-        subprocess.run(["ssh-add", "-q", key], env=environment | asking, check=True)
-        options = PUBLISH | {"version": "3.0", "signing_key": f"{KEYS}/signing.pub"}
-        play(host, tmp_path, environment, options)
-    finally:
-        agent.terminate()
-        agent.wait()
+    options = PUBLISH | {"version": "3.0", "signing_key": f"{KEYS}/signing.pub"}
+    with subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.PIPE) as agent:
+        try:
+            agent.stdout.readline()
+            environment = os.environ | {"SSH_AUTH_SOCK": str(tmp_path / "agent")}
+            asking = {"SSH_ASKPASS": str(tmp_path / "answer"), "SSH_ASKPASS_REQUIRE": "force"}
+            subprocess.run(["ssh-add", "-q", key], env=environment | asking, check=True)
+            play(host, tmp_path, environment, options)
+        finally:
+            agent.terminate()
 
     signer = [f"it@example.com {(tmp_path / 'signing.pub').read_text().strip()}"]
     host.module("desktop_pool", **APPLY | {"version": "3.0", "count": 0, "trusted_signers": signer})

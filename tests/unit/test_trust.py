@@ -62,7 +62,7 @@ def keys(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("keys")
     make_key(directory, "it")
     make_key(directory, "other", kind="ecdsa")
-    make_key(directory, "locked", passphrase="secret")
+    make_key(directory, "locked", passphrase="secret")  # noqa: S106
     return directory
 
 
@@ -230,18 +230,17 @@ def test_key_with_a_passphrase_is_refused_and_nobody_is_asked(keys, monkeypatch,
 
 def test_key_in_an_agent_signs_by_its_public_key(keys, monkeypatch, tmp_path):
     public = tmp_path / "agent.pub"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.PIPE)
-    try:
-        agent.stdout.readline()
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-        public.write_text((keys / "it.pub").read_text())
-        with pytest.raises(BadInput, match=r"does not lie beside it, and the ssh-agent at .*/agent does not hold it"):
-            require_key(str(public))
-        subprocess.run(["ssh-add", "-q", keys / "it"], check=True)
-        signature = sign_manifest(MANIFEST, str(public))
-    finally:
-        agent.terminate()
-        agent.wait()
+    with subprocess.Popen(["ssh-agent", "-D", "-a", tmp_path / "agent"], stdout=subprocess.PIPE) as agent:
+        try:
+            agent.stdout.readline()
+            monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+            public.write_text((keys / "it.pub").read_text())
+            with pytest.raises(BadInput, match=r"does not lie beside it, and the ssh-agent at .*/agent does not hold"):
+                require_key(str(public))
+            subprocess.run(["ssh-add", "-q", keys / "it"], check=True)
+            signature = sign_manifest(MANIFEST, str(public))
+        finally:
+            agent.terminate()
 
     assert require_trusted("it", MANIFEST, signature, trusting(line(keys))).principal == "it@example.com"
 
