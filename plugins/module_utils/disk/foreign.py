@@ -15,7 +15,7 @@ from ..files import Files, sync_directory
 from .compressed import convert_gzip, inspect_gzip, look_at_gzip
 from .content import Content, Span
 from .foreign_disk import ForeignDisk, convert_plain, inspect_plain, look_at_plain
-from .merkle import StreamDigest, digest_file
+from .merkle import StreamDigest, Tree, tree_of_file
 from .reading import open_regular
 
 _UNPACKED = (None, "", "identity")  # DSP0243: identity is the compression of a file that is not compressed
@@ -55,10 +55,10 @@ def convert(files: Files, disk: ForeignDisk, path: str) -> None:
     _convert(files, disk, path, None)
 
 
-def convert_and_digest(files: Files, disk: ForeignDisk, path: str) -> str:
-    """Do what L(convert) does, and return the digest of the copy, from the same reading where that is ours."""
+def convert_and_hash(files: Files, disk: ForeignDisk, path: str) -> Tree:
+    """Do what L(convert) does, and return digest and pieces of the copy, from the same reading where that is ours."""
     digest = StreamDigest(disk.virtual_size)
-    return digest.text() if _convert(files, disk, path, digest) else digest_file(path)
+    return digest.tree() if _convert(files, disk, path, digest) else tree_of_file(path)
 
 
 def digest_of(disk: ForeignDisk) -> str | None:
@@ -68,7 +68,7 @@ def digest_of(disk: ForeignDisk) -> str | None:
     """
     digest = StreamDigest(disk.virtual_size)
     is_known = look_at_gzip(disk, digest) if _is_gzip(disk.content) else look_at_plain(disk, digest)
-    return digest.text() if is_known else None
+    return digest.tree().digest if is_known else None
 
 
 def _convert(files: Files, disk: ForeignDisk, path: str, digest: StreamDigest | None) -> bool:

@@ -141,7 +141,8 @@ class StreamDigest:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._tree = _Tree(size)
+        self._pieces = bytearray()
+        self._tree = _Tree(size, self._pieces)
 
     def leaves(self, start: int, content: memoryview) -> list[bytes]:
         whole = len(content) // BLOCK * BLOCK
@@ -154,9 +155,10 @@ class StreamDigest:
     def add(self, start: int, leaves: list[bytes]) -> None:
         self._tree.add_chunk(start // CHUNK, leaves)
 
-    def text(self) -> str:
-        """Return the digest, once all chunks were added."""
-        return PREFIX + self._tree.root().hex()
+    def tree(self) -> Tree:
+        """Return the digest and the piece layer, once all chunks were added."""
+        digest = PREFIX + self._tree.root().hex()
+        return Tree(digest, bytes(self._pieces))
 
 
 class _Tree:
