@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The members of an OVA: a tar archive (DSP0243, clause 5.4: USTAR, also with GNU's and POSIX's long names).
 
-The same holds for other archives of one kind of package, as exported bundles (catalog/bundle.py). Only plain files count. What an archive could reach other files with (links, devices, names that lead out) is refused
-when it is seen, wherever it stands; nothing is ever unpacked.
+The same holds for the archives of another kind of package, as bundles (catalog/bundle.py). Only plain files count. What
+an archive could reach other files with (links, devices, names that lead out) is refused when it is seen, wherever it
+stands; nothing is ever unpacked.
 """
 
 from __future__ import annotations

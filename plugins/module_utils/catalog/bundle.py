@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A bundle: one version of a desktop image in one file, as desktop_image_export writes it and an import takes it back.
 
-Format: a tar archive (USTAR) of plain files and nothing else, in this order: C(manifest.json), byte for byte that of the
-version; C(manifest.json.sig), where the version is signed; each file that the manifest names, under its name. A disk
-is there as qcow2 with deflated clusters, under its name with C(.qcow2) in place of C(.raw).
+Format: a tar archive (USTAR) of plain files and nothing else: C(manifest.json), byte for byte that of the version;
+C(manifest.json.sig), where the version is signed; each file that the manifest names, under its name. A disk is there as
+qcow2, packed or not, under its name with C(.qcow2) in place of C(.raw).
 """
 
 from __future__ import annotations
