@@ -32,14 +32,10 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Writing:
-    """What was written of a version: its manifest, with the bytes that it has and their signature where both are given.
-
-    Without I(data) the manifest was made here and is not written yet.
-    """
+    """What was written of a version: its manifest, and the bytes of that where they are those of a bundle."""
 
     manifest: Manifest
     data: bytes | None = None
-    signature: bytes | None = None
 
 
 class Contents(Protocol):
