@@ -67,7 +67,9 @@ class SourceDisk:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a version comes from. I(method) is C(clone), C(convert) or C(import); I(generalized) the operations done, or empty.
+    """Where a version comes from, by the I(method) C(clone), C(convert) or C(import).
+
+    I(generalized) are the operations done, or empty.
 
     I(snapshot) is the snapshot of the source VM that was published, None for the VM as it was; I(snapshot_id) tells it
     from another of the name. Of a disk that was imported (I(method) C(import)), I(source_disks) is that file,

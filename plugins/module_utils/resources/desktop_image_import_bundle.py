@@ -115,10 +115,10 @@ def look_at(host: Host, request: ImportRequest, source: SourceFile, name: str, v
         )
     reach = reach_into_host(manifest.hardware)
     if reach is not None:
-        raise Refused(f"src: the hardware in {source.path} has {reach}, as no exported version has; nothing is imported")
-    disks = {
-        disk.file: _inspected(bundle, manifest, index, disk) for index, disk in enumerate(manifest.disks)
-    }
+        raise Refused(
+            f"src: the hardware in {source.path} has {reach}, as no exported version has; nothing is imported"
+        )
+    disks = {disk.file: _inspected(bundle, manifest, index, disk) for index, disk in enumerate(manifest.disks)}
     if manifest.nvram is not None and manifest.nvram.size > _LARGEST_NVRAM:
         raise Damaged(f"src: {source.path} has {manifest.nvram.size} bytes of UEFI variables; no machine has that")
     return BundleContents(bundle, source, disks)
@@ -135,7 +135,7 @@ def require_task(request: ImportRequest, manifest: Manifest, name: str, version:
     if (manifest.image, manifest.version) != (name, version):
         raise Conflict(
             f"src: {request.src} is image {manifest.image} {manifest.version}, not {name} {version}; the manifest of a "
-            f"bundle is not changed: say name: {manifest.image} and version: \"{manifest.version}\", or leave version out"
+            f'bundle is not changed: say name: {manifest.image} and version: "{manifest.version}", or leave version out'
         )
     for option, said in (("hardware", bool(request.hardware)), ("src_format", request.format is not None)):
         if said:

@@ -149,8 +149,8 @@ def look_at(
     require("import", desktop_type, image, host.architecture)
     if operations and os_id.startswith("win"):
         raise Refused(
-            f"generalize: {source.path} holds Windows ({os_id}), which only its own sysprep can generalise; run that in "
-            "the guest before it is exported there, and leave generalize out"
+            f"generalize: {source.path} holds Windows ({os_id}), which only its own sysprep can generalise; run that "
+            "in the guest before it is exported there, and leave generalize out"
         )
     disk = inspect(host, request)
     there = Surroundings(
@@ -200,9 +200,10 @@ def other_hardware(request: ImportRequest, manifest: Manifest) -> str | None:
 
 def other_content(host: Host, request: ImportRequest, manifest: Manifest) -> str | None:
     """Return what tells that a version has another content than the disk, which is read for that, or None."""
-    disk = inspect(host, request)
-    published = manifest.provenance.source_digest or manifest.disks[0].digest
-    found = None if len(manifest.disks) > 1 else foreign.digest_of(disk)
-    if found is None and len(manifest.disks) == 1:
-        return f"{request.src} cannot be compared with it without a copy, for it has zstd clusters or extended L2 entries"
-    return None if found == published else f"{request.src} has another content"
+    if len(manifest.disks) > 1:
+        return f"it has {len(manifest.disks)} disks"
+    found = foreign.digest_of(inspect(host, request))
+    if found is None:
+        return f"{request.src} (zstd clusters or extended L2 entries) cannot be compared with it without a copy"
+    known = manifest.provenance.source_digest or manifest.disks[0].digest
+    return None if found == known else f"{request.src} has another content"
