@@ -10,41 +10,56 @@ the next run removes what was left.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
 from ..catalog.bundle import is_bundle, open_bundle
-from ..catalog.manifest import Manifest
-from ..catalog.naming import Version, version_stem
+from ..catalog.manifest import Manifest, Provenance
+from ..catalog.naming import Version
 from ..catalog.record import ImportOrigin
 from ..catalog.store import Store
-from ..errors import Conflict, ImagesError, NotFound, from_os_error
+from ..errors import BadInput, Conflict, ImagesError, NotFound, from_os_error
 from ..files import require_space
 from ..hypervisor.connection import Host
 from . import desktop_image_import_bundle as bundles
 from . import desktop_image_import_disk as disks
 from .desktop_image_import_options import ImportRequest
 from .desktop_image_import_source import Contents, is_as_imported, read_source_file, while_verified
+from .desktop_image_options import Desired
 from .desktop_image_rules import SPACE_MARGIN
-
-FIRST = Version(1, 0)
-
-
-def find_version(store: Store, image: str, request: ImportRequest) -> Version:
-    """Return the version that a task is about which says none: the bundle's, the one imported before, or C(1.0)."""
-    if read_source_file(request.src) is not None:
-        return open_bundle(request.src).manifest.version if is_bundle(request.src) else FIRST
-    imports = store.record(image).imports
-    known = [manifest.version for manifest in store.manifests(image)]
-    of_source = [version for version in known if version in imports and imports[version].path == request.src]
-    return max(of_source, default=FIRST)
+from .desktop_image_target import FIRST, bumped
 
 
-def look_at(
-    host: Host, store: Store, request: ImportRequest, subject: tuple[str, Version], description: str,
-    operations: tuple[str, ...],
-) -> Contents:  # fmt: skip
-    """Return what would be imported as I(subject): an image and a version. I(operations) generalise a disk.
+def find_version(
+    host: Host, store: Store, desired: Desired, request: ImportRequest, taken: Sequence[Version]
+) -> Version:
+    """Return the version that an import is about.
+
+    It is the one that the task says; the one of the bundle; with C(bump) the next one, unless the newest is what is to
+    be imported; the one that was imported from this path before; C(1.0). I(taken) are numbers that are not used again.
+    """
+    if desired.version is not None:
+        return desired.version
+    source, known = read_source_file(request.src), store.manifests(desired.name)
+    if source is not None and is_bundle(request.src):
+        if desired.bump is not None:
+            raise BadInput(f"bump: {request.src} is a bundle, which has its version; leave bump out")
+        return open_bundle(request.src).manifest.version
+    if desired.bump is not None:
+        if known and difference(host, store, desired, request, known[-1]) is None:
+            return known[-1].version
+        return bumped([*(manifest.version for manifest in known), *taken], desired.bump)
+    imports = store.record(desired.name).imports
+    of_path = [manifest.version for manifest in known if _path_of(imports.get(manifest.version)) == request.src]
+    return max(of_path) if source is None and of_path else FIRST
+
+
+def _path_of(origin: ImportOrigin | None) -> str | None:
+    return origin.path if origin else None
+
+
+def look_at(host: Host, store: Store, desired: Desired, request: ImportRequest, operations: Sequence[str]) -> Contents:
+    """Return what would be imported as the version that is desired. I(operations) would generalise it.
 
     Raises an error when it cannot be imported; nothing is written. In check mode it is verified too.
     """
@@ -52,39 +67,47 @@ def look_at(
     if source is None:
         raise NotFound(f"src: there is no file {request.src} on this host; put it there, or correct the path")
     if is_bundle(request.src):
-        contents = bundles.look_at(host, request, source, *subject)
-        bundles.require_place(contents, store.path)
+        bundle = bundles.look_at(host, request, source, desired)
+        bundles.require_place(bundle, store.path)
         if host.files.read_only:
-            while_verified(request, source, contents.verify)
-        return contents
-    disk = disks.look_at(host, request, source, subject, description, operations)
+            while_verified(request, source, bundle.verify)
+        return bundle
+    disk = disks.look_at(host, request, source, desired, tuple(operations))
     disks.require_place(disk, store.path)
     if host.files.read_only:
         while_verified(request, source, lambda: None)
     return disk
 
 
-def difference(host: Host, store: Store, request: ImportRequest, manifest: Manifest) -> str | None:
+def difference(host: Host, store: Store, desired: Desired, request: ImportRequest, manifest: Manifest) -> str | None:
     """Return what tells that a version is not what is to be imported, or None.
 
     The source is read only where its path, size and time, or its checksum, do not tell. Raises what reading it raises.
     """
-    if request.hardware:
-        other = disks.other_hardware(request, manifest)
-        if other is not None:
-            return other
+    other = disks.other_hardware(request, manifest) or _other_generalisation(desired, manifest.provenance)
+    if other is not None:
+        return other
     source = read_source_file(request.src)
     origin = store.record(manifest.image).imports.get(manifest.version)
     if is_as_imported(request, source, origin):
         return None
     if source is None:
         raise NotFound(
-            f"src: there is no file {request.src} on this host, so that it cannot be compared with "
-            f"{version_stem(manifest.image, manifest.version)}; put it there, or leave src out"
+            f"src: there is no file {request.src} on this host, so that it cannot be compared with image "
+            f"{manifest.image} {manifest.version}; put it there, or leave src out"
         )
     if is_bundle(request.src):
         return while_verified(request, source, lambda: bundles.other_content(request, store, manifest))
     return while_verified(request, source, lambda: disks.other_content(host, request, manifest))
+
+
+def _other_generalisation(desired: Desired, provenance: Provenance) -> str | None:
+    operations = provenance.generalized
+    if desired.generalize not in (None, bool(operations)):
+        return f"it was imported {'with' if operations else 'without'} generalisation"
+    if desired.generalize_operations is not None and not set(desired.generalize_operations) <= set(operations):
+        return f"it was generalised by other operations ({', '.join(operations) or 'none'})"
+    return None
 
 
 def import_version(host: Host, store: Store, request: ImportRequest, contents: Contents, by: str) -> None:
@@ -96,38 +119,28 @@ def import_version(host: Host, store: Store, request: ImportRequest, contents: C
         store.remove_leftovers(image, version)
         require_space(store.path, contents.space + SPACE_MARGIN, f"importing {contents.source.path}")
         written: dict[str, str] = {}
-        is_recorded = False
+        is_noted = False
         try:
             writing = while_verified(
                 request, contents.source, lambda: contents.write(host, store, written, request.checksum)
             )
-            is_recorded = True
-            _record(store, contents, request, by)
+            is_noted = True
+            store.note_preparation(image, version, True, _origin(contents, request, by))
             store.commit(writing.manifest, written, writing.data)
         except BaseException:
             for path in written.values():
                 with contextlib.suppress(OSError):
                     store.files.remove(path)
-            if is_recorded:
-                _take_record_back(store, image, version)
+            if is_noted:
+                with contextlib.suppress(ImagesError, OSError):
+                    store.forget_preparation(image, version)
             raise
 
 
-def _record(store: Store, contents: Contents, request: ImportRequest, by: str) -> None:
-    """Note that the version is not published, before there is one."""
+def _origin(contents: Contents, request: ImportRequest, by: str) -> ImportOrigin:
     source = contents.source
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    origin = ImportOrigin(source.path, source.size, source.mtime_ns, request.checksum, now, by)
-    with store.image_lock(contents.image):
-        record = store.record(contents.image).without_version(contents.version)
-        store.save_record(record.with_prepared(contents.version).with_import(contents.version, origin))
-
-
-def _take_record_back(store: Store, image: str, version: Version) -> None:
-    """Take out of the record what says something of a version that did not come about."""
-    with contextlib.suppress(ImagesError, OSError), store.image_lock(image):
-        if store.manifest(image, version) is None:
-            store.forget_version(image, version)
+    return ImportOrigin(source.path, source.size, source.mtime_ns, request.checksum, now, by)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..catalog.bundle import Bundle, open_bundle
 from ..catalog.manifest import Manifest, ManifestDisk
-from ..catalog.naming import Version, manifest_file, pieces_file, signature_file
+from ..catalog.naming import Version, manifest_file, pieces_file
 from ..catalog.store import Store
 from ..desktop_types import require
 from ..disk import copying, foreign, pieces
@@ -20,6 +20,7 @@ from ..hypervisor.hardware_template import reach_into_host
 from ..sizes import human_size
 from .desktop_image_import_options import ImportRequest
 from .desktop_image_import_source import SourceFile, Writing
+from .desktop_image_options import Desired
 
 _LARGEST_NVRAM = 64 * 1024**2  # as flash of ARM's virt machine; other firmware takes less
 
@@ -43,6 +44,14 @@ class BundleContents:
     @property
     def version(self) -> Version:
         return self.manifest.version
+
+    @property
+    def os(self) -> str:
+        return self.manifest.os
+
+    @property
+    def description(self) -> str:
+        return self.manifest.description
 
     @property
     def space(self) -> int:
@@ -84,7 +93,7 @@ class BundleContents:
             digest = copying.copy_content(store.files, self.bundle.files[name].content, path)
             self._require_digest(name, digest, manifest.nvram.digest)
         if self.bundle.signature is not None:
-            name = signature_file(manifest.image, manifest.version)
+            name = manifest_file(manifest.image, manifest.version) + ".sig"
             path = written[name] = store.staging_path(manifest.image, manifest.version, name)
             store.files.create(path, self.bundle.signature)
         return Writing(manifest, self.bundle.manifest_data)
@@ -97,17 +106,24 @@ class BundleContents:
     def _require_digest(self, name: str, found: str | None, expected: str) -> None:
         if found != expected:
             raise Damaged(
-                f"{name} in bundle {self.source.path} has the digest {found}, and its manifest says {expected}; nothing "
-                "was imported: get the bundle anew, or export the version anew"
+                f"{name} in bundle {self.source.path} has the digest {found}, and its manifest says {expected}; "
+                "nothing was imported: get the bundle anew, or export the version anew"
             )
 
 
-def look_at(host: Host, request: ImportRequest, source: SourceFile, name: str, version: Version) -> BundleContents:
+def look_at(host: Host, request: ImportRequest, source: SourceFile, desired: Desired) -> BundleContents:
     """Return what the bundle would become. Raises an error when it cannot be imported; nothing is written."""
     bundle = open_bundle(request.src)
     manifest = bundle.manifest
-    require_task(request, manifest, name, version)
-    require("import", manifest.desktop_type, name, host.architecture)
+    require_task(request, manifest, desired.name, desired.version)
+    if desired.generalize:
+        raise BadInput(f"generalize: {source.path} is a bundle, which is taken over as it is; leave generalize out")
+    if desired.desktop_type not in (None, manifest.desktop_type):
+        raise Conflict(
+            f"desktop_type: {source.path} is of type {manifest.desktop_type}, not {desired.desktop_type}; leave the "
+            "option out"
+        )
+    require("import", manifest.desktop_type, manifest.image, host.architecture)
     if manifest.architecture != host.architecture:
         raise Refused(
             f"src: {source.path} is made for {manifest.architecture}, and this host is {host.architecture}; import it "

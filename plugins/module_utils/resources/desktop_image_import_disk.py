@@ -29,6 +29,7 @@ from ..hypervisor.virt_install import HardwareRequest, domain_xml
 from ..sizes import human_size
 from .desktop_image_import_options import ImportRequest
 from .desktop_image_import_source import SourceFile, Writing
+from .desktop_image_options import Desired
 from .source_vm_foreign_hardware import Surroundings, request_for
 from .source_vm_import import require_idle
 from .source_vm_new import DEFAULT_OS, virt_type_for
@@ -137,16 +138,12 @@ def inspect(host: Host, request: ImportRequest) -> ForeignDisk:
 
 
 def look_at(
-    host: Host, request: ImportRequest, source: SourceFile, subject: tuple[str, Version], description: str,
-    operations: tuple[str, ...],
-) -> DiskContents:  # fmt: skip
-    """Return what the disk would become, as I(subject): an image and a version.
-
-    Raises an error when it cannot be imported; nothing is written.
-    """
-    (image, version), vm = subject, request.vm
+    host: Host, request: ImportRequest, source: SourceFile, desired: Desired, operations: tuple[str, ...]
+) -> DiskContents:
+    """Return what the disk would become. Raises an error when it cannot be imported; nothing is written."""
+    vm = request.vm
     desktop_type, os_id = vm.desktop_type or "vdi", vm.os or DEFAULT_OS
-    require("import", desktop_type, image, host.architecture)
+    require("import", desktop_type, desired.name, host.architecture)
     if operations and os_id.startswith("win"):
         raise Refused(
             f"generalize: {source.path} holds Windows ({os_id}), which only its own sysprep can generalise; run that "
@@ -163,7 +160,17 @@ def look_at(
     require_networks(host, hardware.networks)
     if not host.files.read_only:  # libvirt refuses the question over the read-only connection of check mode
         require_offered(host, hardware)
-    return DiskContents(image, version, source, disk, hardware, desktop_type, os_id, description, operations)
+    return DiskContents(
+        image=desired.name,
+        version=desired.version,
+        source=source,
+        disk=disk,
+        hardware=hardware,
+        desktop_type=desktop_type,
+        os=os_id,
+        description=desired.edits.description or "",
+        operations=operations,
+    )
 
 
 def require_place(contents: DiskContents, pool_path: str) -> None:

@@ -29,7 +29,7 @@ OPTIONS = {
         },
     },
 }
-_OF_IMPORT = ("src_format", "checksum", "hardware")
+OF_IMPORT = ("src_format", "checksum", "hardware")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class ImportRequest:
         """Return the request, None when the task imports nothing. Raises BadInput."""
         src = params["src"]
         if src is None:
-            for option in _OF_IMPORT:
+            for option in OF_IMPORT:
                 if params[option] is not None:
                     raise BadInput(f"{option}: it is of a file that is imported; say src too, or leave {option} out")
             return None
@@ -68,6 +68,12 @@ class ImportRequest:
             raise BadInput(f"src: {src!r} is not an absolute path on the image host, as /srv/disks/office.vhdx")
         if params["source_vm"] is not None:
             raise BadInput("src and source_vm exclude each other: a version is imported or published; say one of them")
+        if params["method"] == "convert":
+            raise BadInput("method: convert is of a source VM, and the file of src stays; leave method out")
+        if params["generalize_operations"] is not None and params["generalize"] is None:
+            raise BadInput(
+                "generalize_operations: what is imported stays as it is by default; say generalize: true too"
+            )
         said = {name: value for name, value in (params["hardware"] or {}).items() if value is not None}
         return cls(
             src=src,

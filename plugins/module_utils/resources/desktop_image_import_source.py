@@ -47,6 +47,8 @@ class Contents(Protocol):
     image: str
     version: Version
     source: SourceFile
+    os: str
+    description: str
     summary: dict[str, object]
     detail: str
     space: int
