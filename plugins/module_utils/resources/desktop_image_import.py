@@ -10,6 +10,7 @@ the next run removes what was left.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 
@@ -18,6 +19,7 @@ from ..catalog.manifest import Manifest, Provenance
 from ..catalog.naming import Version
 from ..catalog.record import ImportOrigin
 from ..catalog.store import Store
+from ..disk.reading import open_regular
 from ..errors import BadInput, Conflict, ImagesError, NotFound, from_os_error
 from ..files import require_space
 from ..hypervisor.connection import Host
@@ -41,7 +43,7 @@ def find_version(
     if desired.version is not None:
         return desired.version
     source, known = read_source_file(request.src), store.manifests(desired.name)
-    if source is not None and is_bundle(request.src):
+    if source is not None and _is_bundle(request.src):
         if desired.bump is not None:
             raise BadInput(f"bump: {request.src} is a bundle, which has its version; leave bump out")
         return open_bundle(request.src).manifest.version
@@ -52,6 +54,12 @@ def find_version(
     imports = store.record(desired.name).imports
     of_path = [manifest.version for manifest in known if _path_of(imports.get(manifest.version)) == request.src]
     return max(of_path) if source is None and of_path else FIRST
+
+
+def _is_bundle(path: str) -> bool:
+    """Whether the file is a bundle. Raises BadInput for what is no regular file, which could be waited for forever."""
+    os.close(open_regular(os.path.realpath(path)))
+    return is_bundle(path)
 
 
 def _path_of(origin: ImportOrigin | None) -> str | None:
@@ -66,7 +74,7 @@ def look_at(host: Host, store: Store, desired: Desired, request: ImportRequest, 
     source = read_source_file(request.src)
     if source is None:
         raise NotFound(f"src: there is no file {request.src} on this host; put it there, or correct the path")
-    if is_bundle(request.src):
+    if _is_bundle(request.src):
         bundle = bundles.look_at(host, request, source, desired)
         bundles.require_place(bundle, store.path)
         if host.files.read_only:
@@ -96,7 +104,7 @@ def difference(host: Host, store: Store, desired: Desired, request: ImportReques
             f"src: there is no file {request.src} on this host, so that it cannot be compared with image "
             f"{manifest.image} {manifest.version}; put it there, or leave src out"
         )
-    if is_bundle(request.src):
+    if _is_bundle(request.src):
         return while_verified(request, source, lambda: bundles.other_content(request, store, manifest))
     return while_verified(request, source, lambda: disks.other_content(host, request, manifest))
 
