@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .catalog.audit import AuditLog
+from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
 from .files import Files
@@ -53,11 +53,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
             if not module.check_mode:
-                log = _audit_log(resource, desired, current)
-                for change in plan:
-                    with log.entry(change) if log else contextlib.nullcontext():
-                        change.apply()
-                    done.append(change)
+                apply_all(plan, audit_log_of(resource, desired, current), done)
                 if plan:
                     current = resource.observe(desired)
             result = {**_results(resource, current), **_notes(resource, plan)}
@@ -114,12 +110,6 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
-
-
-def _audit_log(resource: Resource, desired: Any, current: Any) -> AuditLog | None:
-    """Return the log of the catalogue that the resource changes, or None."""
-    open_log = getattr(resource, "audit_log", None)
-    return open_log(desired, current) if open_log else None
 
 
 def _results(resource: Resource, current: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -73,7 +73,7 @@ class AuditLog:
                 path = os.path.join(self.pool_path, LOG)
                 if _size(path) + len(data) > FULL:
                     self._rotate(path)
-                self.files.append(path, data)
+                self.files.append(path, data if _ends_with_a_line(path) else b"\n" + data)
         except OSError as error:
             if not (makes_room and error.errno in _NO_SPACE):
                 raise
@@ -102,6 +102,20 @@ class AuditLog:
 
             Waiter(_PATIENCE, poll=0.02).until("the log of the image pool to be free", take, lambda busy: not busy)
             yield
+
+
+def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied."""
+    for change in plan:
+        with log.entry(change) if log else contextlib.nullcontext():
+            change.apply()
+        done.append(change)
+
+
+def audit_log_of(resource: Any, desired: Any, current: Any) -> AuditLog | None:
+    """Return the log of the catalogue that the resource changes, or None."""
+    open_log = getattr(resource, "audit_log", None)
+    return open_log(desired, current) if open_log else None
 
 
 def read_log(pool_path: str, subject: str | None = None) -> list[dict[str, Any]]:
@@ -137,6 +151,15 @@ def _lines(path: str) -> Iterator[dict[str, Any]]:
 
 def _numbered(pool_path: str, number: int) -> str:
     return os.path.join(pool_path, LOG.replace(".jsonl", f".{number}.jsonl"))
+
+
+def _ends_with_a_line(path: str) -> bool:
+    """Whether the file ends with a whole line: a crash may have cut off its last one."""
+    if not _size(path):
+        return True
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
 
 
 def _size(path: str) -> int:

@@ -28,6 +28,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .extents import Extent, by_chunk, raw_extents
+from .open_files import OpenFiles
 
 BLOCK = 16 * 1024
 CHUNK_HEIGHT = 8
@@ -73,10 +74,12 @@ def tree_of_file(path: str) -> Tree:
     return tree_of_extents(raw_extents(path), os.stat(path).st_size)
 
 
-def tree_of_extents(extents: Iterable[Extent], size: int, sink: Sink | None = None) -> Tree:
-    """Return the digest and the piece layer of I(size) bytes; see L(digest_extents)."""
+def tree_of_extents(
+    extents: Iterable[Extent], size: int, sink: Sink | None = None, files: OpenFiles | None = None
+) -> Tree:
+    """Return the digest and the piece layer of I(size) bytes; see L(digest_extents). I(files) says how to read them."""
     pieces = bytearray()
-    digest = _digest(_Tree(size, pieces), extents, size, sink)
+    digest = _digest(_Tree(size, pieces), extents, size, sink, files)
     return Tree(digest, bytes(pieces))
 
 
@@ -113,10 +116,12 @@ def digest_of_pieces(pieces: bytes) -> str:
     return PREFIX + nodes[0].hex()
 
 
-def _digest(tree: _Tree, extents: Iterable[Extent], size: int, sink: Sink | None) -> str:
+def _digest(
+    tree: _Tree, extents: Iterable[Extent], size: int, sink: Sink | None, files: OpenFiles | None = None
+) -> str:
     threads = min(len(os.sched_getaffinity(0)) + 1, _MAX_THREADS)
-    with _Files() as files, ThreadPoolExecutor(threads) as executor:
-        reader = _Reader(size, files, sink)
+    with files or OpenFiles() as opened, ThreadPoolExecutor(threads) as executor:
+        reader = _Reader(size, opened, sink)
         pending: deque[tuple[int, Future[list[bytes]]]] = deque()
         for number, parts in by_chunk(extents, CHUNK):
             pending.append((number, executor.submit(reader.leaves, number, parts)))
@@ -218,31 +223,10 @@ class _Tree:
         self._stack.append((height, node))
 
 
-class _Files:
-    """Descriptors of the files that extents lie in, opened once."""
-
-    def __init__(self) -> None:
-        self._descriptors: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)
-
-    def descriptor(self, path: str) -> int:
-        with self._lock:
-            if path not in self._descriptors:
-                self._descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            return self._descriptors[path]
-
-
 class _Reader:
     """Reads chunks, each thread into a buffer of its own, hashes their blocks and gives the data to the sink."""
 
-    def __init__(self, size: int, files: _Files, sink: Sink | None) -> None:
+    def __init__(self, size: int, files: OpenFiles, sink: Sink | None) -> None:
         self._size = size
         self._files = files
         self._sink = sink
@@ -269,18 +253,8 @@ class _Reader:
         for part in parts:
             at = part.start - start
             content[position:at] = bytes(at - position)
-            position = at + self._read(part, content[at : at + part.length])
+            position = at + self._files.read(part, content[at : at + part.length])
         content[position:] = bytes(len(content) - position)
-
-    def _read(self, part: Extent, target: memoryview) -> int:
-        """Read until the target is full or the file ends (beyond which QEMU reads zeros, too)."""
-        descriptor, done = self._files.descriptor(part.path), 0
-        while done < len(target):
-            count = os.preadv(descriptor, [target[done:]], part.offset + done)
-            if not count:
-                break
-            done += count
-        return done
 
 
 def _runs_of_data(hashes: list[bytes]) -> Iterator[tuple[int, int]]:

@@ -33,3 +33,11 @@ def read_layer(path: str, virtual_size: int, digest: str) -> bytes:
             "restore it from another copy of the version"
         )
     return pieces
+
+
+def sound_layer(path: str, virtual_size: int, digest: str) -> bytes | None:
+    """Return the piece layer as L(read_layer) does, None when it is missing, damaged or cannot be read."""
+    try:
+        return read_layer(path, virtual_size, digest)
+    except (Damaged, OSError):
+        return None

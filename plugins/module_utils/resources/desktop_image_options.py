@@ -44,6 +44,7 @@ OPTIONS = {
     "remove_markers": {"type": "list", "elements": "str"},
     "generalize": {"type": "bool"},
     "generalize_operations": {"type": "list", "elements": "str"},
+    "signing_key": {"type": "path", "no_log": False},
     "quarantine_days": {"type": "int", "default": DEFAULT_DAYS},
     **desktop_image_import_options.OPTIONS,
     **actor.OPTIONS,
@@ -63,6 +64,7 @@ _OF_MAKING = (
     "publish",
     "generalize",
     "generalize_operations",
+    "signing_key",
 )
 _OF_VERSION = ("os", "minimum_vcpus", "minimum_memory", "recommended_hardware", "markers")
 _OF_IMAGE = ("description", "labels")
@@ -94,6 +96,7 @@ class Desired:
     remove_markers: tuple[str, ...] = ()
     quarantine_days: int = DEFAULT_DAYS
     actor: str = ""
+    signing_key: str | None = None
     request: ImportRequest | None = None
 
     @classmethod
@@ -136,6 +139,7 @@ class Desired:
             publish=bool(params["publish"]) if params["src"] is not None else params["publish"] is not False,
             snapshot=params["snapshot"],
             snapshot_after_publish=params["snapshot_after_publish"],
+            signing_key=params["signing_key"],
             remove_markers=gone,
             quarantine_days=params["quarantine_days"],
             actor=actor.actor_of(params["actor"]),

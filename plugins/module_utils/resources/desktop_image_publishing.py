@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
-from ..catalog.naming import Version, disk_file, nvram_file, pieces_file
+from ..catalog.naming import Version, disk_file, nvram_file, pieces_file, signature_file
+from ..catalog.signing import sign_manifest
 from ..catalog.store import Store
 from ..collection import VERSION
 from ..disk import copying, merkle, pieces, qemu_img, sysprep
@@ -44,6 +45,7 @@ class Publication:
     operations: tuple[str, ...]
     snapshot: str | None = None
     prepared: bool = False
+    signing_key: str | None = None
 
     @property
     def subject(self) -> str:
@@ -71,6 +73,8 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
                     f"{publication.origin} was written to while it was copied; nothing was published. "
                     "Leave it alone and run again"
                 )
+            if publication.signing_key is not None:
+                _write_signature(store, publication, manifest, written)
             store.note_preparation(publication.image, publication.version, publication.prepared)
             store.commit(manifest, written)
         except BaseException:
@@ -127,6 +131,12 @@ def _write_pieces(
     written[name] = store.staging_path(publication.image, publication.version, name)
     pieces.write_layer(store.files, written[name], tree)
     return name
+
+
+def _write_signature(store: Store, publication: Publication, manifest: Manifest, written: dict[str, str]) -> None:
+    name = signature_file(publication.image, publication.version)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    store.files.create(written[name], sign_manifest(manifest.to_json(), publication.signing_key))
 
 
 def _write_nvram(
