@@ -208,7 +208,7 @@ def test_import_that_is_published_at_once(place):
 
 
 def test_marker_on_an_import_that_is_not_published(place):
-    with pytest.raises(WrongState, match="marker stable is not put on image office 1.0: it is not published"):
+    with pytest.raises(WrongState, match=r"marker stable is not put on image office 1.0: it is not published"):
         place.run(src=str(place.disk()), markers=["stable"])
     assert place.names() == []
 
