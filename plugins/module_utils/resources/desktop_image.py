@@ -213,7 +213,7 @@ class DesktopImage:
     def _plan_import(self, desired: Desired, current: Current) -> Iterator[Change]:
         if current.leftovers:
             yield self._remove_leftovers_change(desired, current)
-        yield from plan_import(self.host, desired, current)
+        yield from plan_import(self.host, desired, current, lambda: self._sign(desired, current))
         yield from self._of_record(desired, current, of_publishing_import(desired))
 
     def _plan_published(self, desired: Desired, current: Current, published: PublishedVersion) -> Iterator[Change]:

@@ -16,9 +16,11 @@ from datetime import datetime, timezone
 
 from ..catalog.bundle import is_bundle, open_bundle
 from ..catalog.manifest import Manifest, Provenance
-from ..catalog.naming import Version
+from ..catalog.naming import Version, manifest_file
 from ..catalog.record import ImportOrigin
+from ..catalog.signing import read_signature_file
 from ..catalog.store import Store
+from ..catalog.trust import require_trusted
 from ..disk.reading import open_regular
 from ..errors import BadInput, Conflict, ImagesError, NotFound, from_os_error
 from ..files import require_space
@@ -90,8 +92,14 @@ def look_at(host: Host, store: Store, desired: Desired, request: ImportRequest, 
 def difference(host: Host, store: Store, desired: Desired, request: ImportRequest, manifest: Manifest) -> str | None:
     """Return what tells that a version is not what is to be imported, or None.
 
-    The source is read only where its path, size and time, or its checksum, do not tell. Raises what reading it raises.
+    The source is read only where its path, size and time, or its checksum, do not tell. Raises what reading it raises,
+    and Untrusted when the version was signed by nobody whom the task trusts.
     """
+    if request.trusted is not None:
+        with open(store.full_path(manifest_file(manifest.image, manifest.version)), "rb") as stream:
+            data = stream.read()
+        subject = f"image {manifest.image} {manifest.version}"
+        require_trusted(subject, data, read_signature_file(store, manifest), request.trusted)
     other = disks.other_hardware(request, manifest) or _other_generalisation(desired, manifest.provenance)
     if other is not None:
         return other

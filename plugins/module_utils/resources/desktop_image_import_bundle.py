@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from ..catalog.bundle import Bundle, open_bundle
 from ..catalog.manifest import Manifest, ManifestDisk
-from ..catalog.naming import Version, manifest_file, pieces_file
+from ..catalog.naming import Version, manifest_file, pieces_file, signature_file
 from ..catalog.store import Store
+from ..catalog.trust import require_trusted
 from ..desktop_types import require
 from ..disk import copying, foreign, pieces
 from ..disk.foreign import ForeignDisk
@@ -54,6 +55,10 @@ class BundleContents:
         return self.manifest.description
 
     @property
+    def is_signed(self) -> bool:
+        return self.bundle.signature is not None
+
+    @property
     def space(self) -> int:
         others = sum(size for name, size in self.manifest.sizes.items() if name not in self.disks)
         return sum(disk.space for disk in self.disks.values()) + others
@@ -74,7 +79,7 @@ class BundleContents:
             "virtual_size": sum(disk.virtual_size for disk in manifest.disks),
             "desktop_type": manifest.desktop_type,
             "os": manifest.os,
-            "signed": self.bundle.signature is not None,
+            "signed": self.is_signed,
             "description": manifest.description,
         }
 
@@ -93,7 +98,7 @@ class BundleContents:
             digest = copying.copy_content(store.files, self.bundle.files[name].content, path)
             self._require_digest(name, digest, manifest.nvram.digest)
         if self.bundle.signature is not None:
-            name = manifest_file(manifest.image, manifest.version) + ".sig"
+            name = signature_file(manifest.image, manifest.version)
             path = written[name] = store.staging_path(manifest.image, manifest.version, name)
             store.files.create(path, self.bundle.signature)
         return Writing(manifest, self.bundle.manifest_data)
@@ -116,6 +121,8 @@ def look_at(host: Host, request: ImportRequest, source: SourceFile, desired: Des
     bundle = open_bundle(request.src)
     manifest = bundle.manifest
     require_task(request, manifest, desired.name, desired.version)
+    if request.trusted is not None:
+        require_trusted(f"bundle {source.path}", bundle.manifest_data, bundle.signature, request.trusted)
     if desired.generalize:
         raise BadInput(f"generalize: {source.path} is a bundle, which is taken over as it is; leave generalize out")
     if desired.desktop_type not in (None, manifest.desktop_type):

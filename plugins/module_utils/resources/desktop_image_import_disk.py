@@ -15,7 +15,7 @@ from ..collection import VERSION
 from ..desktop_types import require
 from ..disk import copying, foreign, merkle, pieces, qemu_img, sysprep
 from ..disk.foreign import ForeignDisk
-from ..errors import Refused
+from ..errors import Refused, Untrusted
 from ..files import require_file_system
 from ..hypervisor import osinfo
 from ..hypervisor.connection import Host
@@ -48,6 +48,7 @@ class DiskContents:
     os: str
     description: str
     operations: tuple[str, ...]
+    is_signed: bool = False
 
     @property
     def space(self) -> int:
@@ -142,6 +143,11 @@ def look_at(
 ) -> DiskContents:
     """Return what the disk would become. Raises an error when it cannot be imported; nothing is written."""
     vm = request.vm
+    if request.trusted is not None:
+        raise Untrusted(
+            f"{source.path} is not trusted: it is a disk, which nobody can sign; leave trusted_signers out, or import "
+            "a bundle (desktop_image_export) of a signed version"
+        )
     desktop_type, os_id = vm.desktop_type or "vdi", vm.os or DEFAULT_OS
     require("import", desktop_type, desired.name, host.architecture)
     if operations and os_id.startswith("win"):

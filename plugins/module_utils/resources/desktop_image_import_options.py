@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog import trust
 from ..catalog.tool_images import parse_checksum
 from ..errors import BadInput
 from . import source_vm_options
@@ -28,8 +29,9 @@ OPTIONS = {
             "networks": source_vm_options.OPTIONS["networks"] | {"options": _NETWORK},
         },
     },
+    **trust.OPTIONS,
 }
-OF_IMPORT = ("src_format", "checksum", "hardware")
+OF_IMPORT = ("src_format", "checksum", "hardware", "trusted_signers")
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,14 @@ class ImportRequest:
     """What is to be imported. I(checksum) is the SHA-256 of the file I(src), in hexadecimal, None when not said.
 
     I(vm) is a source VM as the task would describe one from the disk: its OS and its hardware; I(hardware) are the
-    names of what the task says of that.
+    names of what the task says of that. I(trusted) are who may have signed it, None for anybody and nobody.
     """
 
     src: str
     checksum: str | None
     vm: VmDesired
     hardware: frozenset[str] = frozenset()
+    trusted: trust.TrustedSigners | None = None
 
     @property
     def format(self) -> str | None:
@@ -80,6 +83,7 @@ class ImportRequest:
             checksum=None if params["checksum"] is None else parse_checksum(params["checksum"]),
             vm=_vm(params, said),
             hardware=frozenset(said),
+            trusted=trust.TrustedSigners.from_option(params["trusted_signers"]),
         )
 
 

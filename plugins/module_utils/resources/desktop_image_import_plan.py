@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypedDict
 
 from ..catalog.manifest import Manifest
@@ -40,8 +40,8 @@ def observe_import(host: Host, store: Store, desired: Desired, manifest: Manifes
     return {"contents": look_at(host, store, desired, request, operations)}
 
 
-def plan_import(host: Host, desired: Desired, current: Current) -> Iterator[Change]:
-    """Import a version that is not there."""
+def plan_import(host: Host, desired: Desired, current: Current, sign: Callable[[], object]) -> Iterator[Change]:
+    """Import a version that is not there, and sign it unless it was signed where it comes from."""
     contents = current.contents
     source = contents.source.path
     require_space(current.pool_path, contents.space + SPACE_MARGIN, f"importing {source}", current.free)
@@ -52,6 +52,9 @@ def plan_import(host: Host, desired: Desired, current: Current) -> Iterator[Chan
 
     after = {**contents.summary, "state": "deployment_done"}
     yield Change("import", desired.subject, apply, None, after, contents.detail)
+    key = current.signing_key
+    if key is not None and not contents.is_signed:
+        yield Change("sign", desired.subject, sign, {"signed": None}, {"signed": key}, f"with the key {key}")
 
 
 def of_publishing_import(desired: Desired) -> Iterator[RecordChange]:

@@ -49,6 +49,7 @@ class Contents(Protocol):
     source: SourceFile
     os: str
     description: str
+    is_signed: bool
     summary: dict[str, object]
     detail: str
     space: int
