@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .changes import Change
+from .changes import SKIPPED, Change
 from .errors import ImagesError, from_os_error
 from .files import Files
 from .hypervisor.connection import Host, open_host
@@ -51,10 +51,10 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
             plan = list(resource.plan(desired, current))
             if not module.check_mode:
                 for change in plan:
-                    change.apply()
-                    done.append(change)
+                    _apply(change, done)
                 if plan:
                     current = resource.observe(desired)
+                plan = done
             result = {resource.result_key: resource.to_result(current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 
@@ -109,6 +109,12 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
+
+
+def _apply(change: Change, done: list[Change]) -> None:
+    """Do what the change says; what is done already tells of it, unless it was left out in the end."""
+    if change.apply() is not SKIPPED:
+        done.append(change)
 
 
 def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:

@@ -46,6 +46,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop
     is_desktop_file,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_pool_options import Desired
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_pool_rollout import Reference
 
 GOLDEN = "/srv/golden"
 MIB = 1024**2
@@ -178,7 +179,12 @@ NEXT = blueprint("1.1")
         (
             {"count": 1, "push": "force"},
             Current((desktop(state="running"),), NEXT),
-            ["shut down desktops acct-001", "replace disks of desktop acct-001", "start desktop acct-001"],
+            [
+                "shut down desktops acct-001",
+                "replace disks of desktop acct-001",
+                "start desktop acct-001",
+                "wait for the guest agents of acct-001 (to prove the version)",
+            ],
         ),
         (
             {"count": 1, "push": "force", "started": False},
@@ -426,6 +432,7 @@ def test_only_vdi_images_of_the_hosts_architecture_are_deployed(tmp_path):
     ],
 )
 def test_result_tells_what_waits_for_a_shutdown(made_from, state, wanted, pending, expected):
-    result = desktop_result(desktop(made_from=blueprint(made_from), state=state), wanted, pending)
+    target = Reference("golden", "office", wanted) if wanted else None
+    result = desktop_result(desktop(made_from=blueprint(made_from), state=state), target, None, pending)
     assert (result["up_to_date"], result["restart_pending"]) == expected
     assert (result["state"], result["version"], result["wanted_version"]) == (state, made_from, wanted)
