@@ -15,10 +15,14 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 from .errors import Busy, CheckModeWrite, NoSpace
 from .sizes import human_size
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_REFUSALS, _MOMENT = 5, 0.01  # so often, seconds apart, is a lock refused before it counts as held
 
 
 class Files:
@@ -70,6 +74,30 @@ class Files:
         os.rename(self.permit(source), self.permit(path))
         sync_directory(os.path.dirname(path))
 
+    def move(self, source: str, path: str) -> None:
+        """Give the file I(source) another name, on the same file system, durably. Its content is not flushed.
+
+        Raises FileExistsError when the name is taken by another file; a move that a killed run began is ended.
+        """
+        try:
+            os.link(self.permit(source), self.permit(path))
+        except FileExistsError:
+            if not os.path.samefile(source, path):
+                raise
+        sync_directory(os.path.dirname(path))
+        os.unlink(source)
+        sync_directory(os.path.dirname(source))
+
+    def append(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Append the bytes to the file durably; it is made when it is missing."""
+        is_new = not os.path.exists(path)
+        descriptor = os.open(self.permit(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "ab", buffering=0) as stream:
+            stream.write(data)
+            os.fsync(stream.fileno())
+        if is_new:
+            sync_directory(os.path.dirname(path))
+
     def remove(self, path: str) -> None:
         """Remove the file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
@@ -92,19 +120,21 @@ class Files:
         os.chown(self.permit(path), status.st_uid, status.st_gid)
 
     @contextlib.contextmanager
-    def lock(self, path: str, subject: str) -> Iterator[None]:
+    def lock(self, path: str, subject: str, shared: bool = False) -> Iterator[None]:
         """Hold the lock file for the block, and remove it then; the kernel drops a lock when the process dies.
 
-        Raises Busy, naming I(subject), when another process holds it. Works between the hosts of an NFS share
-        too (Linux maps flock to byte-range locks there).
+        I(shared) holders hold it together, and keep out who wants it alone. Raises Busy, naming I(subject), when
+        another process holds it. Works between the hosts of an NFS share too (Linux maps flock to byte-range locks
+        there).
         """
-        descriptor = _open_locked(self.permit(path), subject)
+        descriptor = _open_locked(self.permit(path), subject, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # Removed while it is held: who waits for this very file sees that it lost its name, and opens anew.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            # Removed while it is held alone: who waits for this very file sees that it lost its name, and opens anew.
+            if not shared or _becomes_exclusive(descriptor, path):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
             os.close(descriptor)
 
     def _temporary(self, path: str, data: bytes, mode: int) -> str:
@@ -131,26 +161,66 @@ class ReadOnlyFiles(Files):
         raise CheckModeWrite(f"check mode must not write {path}")
 
     @contextlib.contextmanager
-    def lock(self, path: str, subject: str) -> Iterator[None]:
+    def lock(self, path: str, subject: str, shared: bool = False) -> Iterator[None]:
         yield
 
 
-def _open_locked(path: str, subject: str) -> int:
-    """Return the descriptor of the lock file, held, and still the file of this name."""
+def _open_locked(path: str, subject: str, operation: int) -> int:
+    """Return the descriptor of the lock file, held, and still the file of this name.
+
+    A shared holder that leaves has the lock alone for a moment; so one refusal does not tell that it is held.
+    """
+    refusals = 0
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            if _has_name(descriptor, path):
                 return descriptor
-        except FileNotFoundError:
-            pass
         except OSError as error:
-            os.close(descriptor)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+            if error.errno not in _HELD:
+                os.close(descriptor)
                 raise
-            raise Busy(f"another run is working on {subject}; wait for it to end and run again") from None
+            refusals += 1
         os.close(descriptor)
+        if refusals == _REFUSALS:
+            raise Busy(f"another run is working on {subject}; wait for it to end and run again")
+        if refusals:
+            time.sleep(_MOMENT)
+
+
+def _becomes_exclusive(descriptor: int, path: str) -> bool:
+    """Turn the shared lock into one that is held alone, when nobody else holds it and the file still has its name.
+
+    The kernel drops the shared lock before it takes the other (flock(2)): a writer that was faster removed the name,
+    and the file of that name may be another's by now.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return _has_name(descriptor, path)
+
+
+def _has_name(descriptor: int, path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    return False
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process of this host holds the lock file of this name, as the kernel's list of locks tells (proc(5)).
+
+    The file is not touched: who tries a lock keeps others from taking it in that moment.
+    """
+    try:
+        inode = f":{os.stat(path).st_ino}"
+    except FileNotFoundError:
+        return False
+    with open("/proc/locks", encoding="ascii") as stream:
+        return any(field.endswith(inode) for line in stream for field in line.split())
 
 
 def sync_directory(path: str) -> None:

@@ -185,7 +185,7 @@ def test_followed_marker_replaces_disks_of_desktops_that_are_off(host):
     assert host.module("desktop_pool_info")["desktop_pools"][0] == moved["desktop_pool"]
     host.run(f"virsh start {ONE}")
 
-    pushed = host.module("desktop_pool", push="force", timeout=1, **STABLE)
+    pushed = host.module("desktop_pool", push="force", timeout=1, agent_deadline=0, **STABLE)
     assert pushed["actions"] == [
         "shut down desktops dtacct-002",
         "replace disks of desktop dtacct-002 (linked clone of office 1.1)",
@@ -196,7 +196,7 @@ def test_followed_marker_replaces_disks_of_desktops_that_are_off(host):
 
     # Back again is the same road.
     mark(host, "1.0")
-    back = host.module("desktop_pool", push="force", timeout=0, **STABLE)
+    back = host.module("desktop_pool", push="force", timeout=0, agent_deadline=0, **STABLE)
     assert [(d["version"], d["state"]) for d in desktops(back)] == [("1.0", "running"), ("1.0", "running")]
 
 

@@ -433,6 +433,6 @@ def test_only_vdi_images_of_the_hosts_architecture_are_deployed(tmp_path):
 )
 def test_result_tells_what_waits_for_a_shutdown(made_from, state, wanted, pending, expected):
     target = Reference("golden", "office", wanted) if wanted else None
-    result = desktop_result(desktop(made_from=blueprint(made_from), state=state), target, None, pending)
+    result = desktop_result(desktop(made_from=blueprint(made_from), state=state), target, "", None, pending)
     assert (result["up_to_date"], result["restart_pending"]) == expected
     assert (result["state"], result["version"], result["wanted_version"]) == (state, made_from, wanted)

@@ -35,7 +35,7 @@ from .desktop_pool_desktops import Desktop, list_desktops
 from .desktop_pool_names import file_prefix, is_desktop_file
 from .desktop_pool_options import OPTIONS, Desired
 from .desktop_pool_push import Aims, Push, plan_push, require_not_failed
-from .desktop_pool_report import INFO_OPTIONS, collect, pool_result, pools_of
+from .desktop_pool_report import INFO_OPTIONS, Target, collect, pool_result, pools_of
 from .desktop_pool_rollout import Rollout, as_text, choose_canaries, next_rollout
 from .desktop_pool_work import DesktopWork
 
@@ -87,7 +87,7 @@ class DesktopPool:
         current = Current(
             desktops=desktops,
             blueprint=blueprint,
-            settled=self._settled(blueprint) if blueprint else None,
+            settled=self._settled(desired, blueprint) if blueprint else None,
             found=found,
             now=now,
             data_sizes=_data_sizes(desired, desktops, blueprint) if desired.data_disk else {},
@@ -120,9 +120,10 @@ class DesktopPool:
         kept = [desktop for desktop in desktops if desktop.index in dict(desired.names)]
         rollout = next_rollout(found, blueprint.reference, kept, desired.rollout, as_text(now))
         canaries = choose_canaries(rollout, kept, desired.rollout.canary, len(desired.names))
-        return replace(blueprint, rollout=rollout, canaries=canaries)
+        allowed = blueprint.with_terms_of(store.record(desired.image))
+        return replace(allowed, rollout=rollout, canaries=canaries)
 
-    def _settled(self, blueprint: Blueprint) -> Blueprint | None:
+    def _settled(self, desired: Desired, blueprint: Blueprint) -> Blueprint | None:
         """Return the blueprint of what the pool had before the rollout, or None when that is not to be had any more."""
         if blueprint.rollout is None:
             return None
@@ -138,9 +139,11 @@ class DesktopPool:
                 follows=blueprint.wishes,
             )
             settled.require_deployable(store, self.host.architecture)
+            record = store.record(origin.image)
         except ImagesError:
             return None
-        return settled
+        said = Overrides(blueprint.overrides.virt_type, desired.vcpus, desired.memory, desired.networks)
+        return replace(settled, overrides=said).with_terms_of(record)
 
     def _with_users(self, desired: Desired, current: Current) -> Current:
         """Return what is there with who is logged in, where that is asked for and can be: not in check mode."""
@@ -287,7 +290,8 @@ class DesktopPool:
             for desktop in current.desktops
             if not desktop.off and (aims.of(desktop) or blueprint).differences(desktop)
         ]
-        return pool_result(blueprint.pool, current.desktops, blueprint.reference, current.found, differing)
+        target = Target(blueprint.reference, blueprint.blocked)
+        return pool_result(blueprint.pool, current.desktops, target, current.found, differing)
 
 
 def _require_known(desired: Desired, store: Store) -> None:

@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..catalog.manifest import Manifest
-from ..catalog.naming import DESKTOPS, version_stem
+from ..catalog.naming import DESKTOPS, Version, version_stem
+from ..catalog.record import ImageRecord
 from ..catalog.store import Store
 from ..desktop_types import require
-from ..errors import Damaged, Refused
+from ..errors import Conflict, Damaged, Refused
 from ..hypervisor.desktop_domain import (
     Identity,
     Overrides,
@@ -27,7 +28,9 @@ from ..hypervisor.desktop_domain import (
     new_mac,
 )
 from ..hypervisor.desktop_traits import Traits, read_traits
+from ..hypervisor.hardware import read_hardware
 from ..hypervisor.metadata import Mark
+from ..sizes import human_size
 from .desktop_pool_desktops import Desktop
 from .desktop_pool_names import check_file_name, data_disk_file, file_prefix
 from .desktop_pool_rollout import Reference, Rollout
@@ -121,6 +124,30 @@ class Blueprint:
                 f"image {manifest.image} {self.version} is damaged in {self.image_pool_path}: {', '.join(damage)}; "
                 "restore the files from another copy of the version, or publish a new version"
             )
+
+    def with_terms_of(self, record: ImageRecord) -> Blueprint:
+        """Return the blueprint as the image's record allows it: whether new desktops are made, and the least hardware.
+
+        Raises Conflict when the task says less than that.
+        """
+        edits = record.edits_of(self.manifest.version)
+        image = read_hardware(self.manifest.hardware)
+        vcpus = self._least("vcpus", self.overrides.vcpus, image.vcpus, edits.minimum_vcpus, str)
+        memory = self._least("memory", self.overrides.memory, image.memory, edits.minimum_memory, human_size)
+        blocked = blocked_because(record, self.manifest.version)
+        return replace(self, overrides=replace(self.overrides, vcpus=vcpus, memory=memory), blocked=blocked)
+
+    def _least(
+        self, what: str, said: int | None, of_image: int, minimum: int | None, told: Callable[[int], str]
+    ) -> int | None:
+        if minimum is None:
+            return said
+        if said is not None and said < minimum:
+            raise Conflict(
+                f"{what}: {told(said)} is less than what image {self.manifest.image} {self.version} needs; give "
+                f"{told(minimum)} or more"
+            )
+        return minimum if said is None and of_image < minimum else said
 
     def space_needed(self) -> int:
         """Return how many bytes a new desktop takes up at most before it is started."""
@@ -224,6 +251,16 @@ class Blueprint:
     def _own(self, desktop: str, what: str) -> str:
         stem = version_stem(self.manifest.image, self.manifest.version)
         return check_file_name(os.path.join(self.directory, f"{file_prefix(desktop)}{stem}.{what}"), desktop)
+
+
+def blocked_because(record: ImageRecord, version: Version) -> str:
+    """Return why desktops do not get the version, or nothing."""
+    if record.is_disabled(version):
+        whole = f"image {record.image} is disabled" if record.disabled else f"{record.image} {version} is disabled"
+        return f"{whole}; enable it, or have the pool follow another version"
+    if record.is_prepared(version):
+        return f"{record.image} {version} is not published yet; publish it, or have the pool follow another version"
+    return ""
 
 
 def macs_of(definitions: Iterable[str]) -> set[str]:

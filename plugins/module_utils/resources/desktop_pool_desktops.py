@@ -183,12 +183,13 @@ def read_kept(domain: Domain) -> Kept | None:
 
 
 def desktop_result(
-    desktop: Desktop, target: Reference | None, rollout: Rollout | None, pending: bool = False
+    desktop: Desktop, target: Reference | None, blocked: str, rollout: Rollout | None, pending: bool = False
 ) -> dict[str, Any]:
     """Return what both twins report of a desktop. Sizes in bytes.
 
-    I(target) is the version that its pool is to follow, None when that cannot be told any more; I(rollout) how far the
-    pool is. I(pending) says whether something besides the version waits until the desktop is shut off.
+    I(target) is the version that its pool is to follow, None when that cannot be told any more; I(blocked) says why no
+    desktop gets that version; I(rollout) how far the pool is. I(pending) says whether something besides the version
+    waits until the desktop is shut off.
     """
     facts = desktop.facts
     aim = aim_of(rollout, target, desktop.is_canary) if target else None
@@ -210,7 +211,7 @@ def desktop_result(
         "canary": desktop.is_canary,
         "up_to_date": up_to_date,
         "restart_pending": pending or (not desktop.off and aim is not None and not up_to_date),
-        "held": desktop.altered,
+        "held": desktop.altered or (blocked if aim == target and not up_to_date else "") or None,
         "users": None if desktop.users is None else list(desktop.users),
         "clone": facts["clone"],
         "persistent": facts["persistent"] == "true",

@@ -30,7 +30,7 @@ from ..hypervisor.metadata import Mark
 from ..waiting import Waiter
 from .desktop_pool_blueprint import Blueprint, macs_of
 from .desktop_pool_desktops import Desktop, is_desktop, read_kept, version_files
-from .desktop_pool_names import check_file_name, kept_definition_file
+from .desktop_pool_names import check_file_name, host_label, kept_definition_file
 
 _PATIENCE = 30  # seconds
 # What the mark of a desktop says of what it is to follow, and of what waits or is under way; of a push alone.
@@ -214,12 +214,12 @@ class DesktopWork:
             undo.pop_all()
 
     def _hold_version(self, blueprint: Blueprint, held: contextlib.ExitStack) -> None:
-        """Have nobody remove the version meanwhile. Another desktop pool holds it for a moment: that is waited for."""
+        """Have nobody remove the version meanwhile. Who publishes holds it alone for a moment: that is waited for."""
         manifest, store = blueprint.manifest, self._store(blueprint)
 
         def take() -> str:
             try:
-                held.enter_context(store.version_lock(manifest.image, manifest.version))
+                held.enter_context(store.version_lock(manifest.image, manifest.version, shared=True))
             except Busy as busy:
                 return str(busy)
             return ""
@@ -265,7 +265,9 @@ class DesktopWork:
         return self._beginnings[size]
 
     def _scratch(self, image_pool_path: str, suffix: str) -> str:
-        return Store(image_pool_path, self.host.files).partial_path(f"desktop-pool.{self.pool}.{suffix}")
+        # Hosts that share the image pool may have desktop pools of one name.
+        name = f"desktop-pool.{self.pool}.{host_label()}.{suffix}"
+        return Store(image_pool_path, self.host.files).partial_path(name)
 
     def _store(self, blueprint: Blueprint) -> Store:
         return Store(blueprint.image_pool_path, self.host.files)
