@@ -189,6 +189,7 @@ class _Step:
         desktop = self.desktop
         wanted = {**blueprint.notes(desktop.index), **({"waits": self.waits} if self.waits else {})}
         noted = {key: text for key, text in desktop.facts.items() if key in NOTED}
-        done = "pushed" in desktop.facts and not any(move.desktop is desktop for move in push.moves)
+        under_way = desktop in push.accepted or any(move.desktop is desktop for move in push.moves)
+        done = "pushed" in desktop.facts and not under_way
         if noted != wanted or done:
             push.notes.append((desktop, wanted))
