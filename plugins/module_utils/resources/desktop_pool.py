@@ -14,8 +14,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..catalog.store import Store
+from ..catalog.trust import require_trusted_copy
 from ..changes import Change
 from ..disk.qcow2 import read_header
+from ..disk.verified import VerifiedFiles
 from ..errors import Conflict, ImagesError, InUse, Refused
 from ..files import ReadOnlyFiles, require_space
 from ..hypervisor.connection import Host
@@ -116,6 +118,7 @@ class DesktopPool:
             data_size=desired.data_disk,
         )
         blueprint.require_deployable(store, self.host.architecture)
+        require_trusted_copy(store, blueprint.manifest, desired.trusted, VerifiedFiles(self.host.files))
         _require_known(desired, store)
         kept = [desktop for desktop in desktops if desktop.index in dict(desired.names)]
         rollout = next_rollout(found, blueprint.reference, kept, desired.rollout, as_text(now))
@@ -139,6 +142,7 @@ class DesktopPool:
                 follows=blueprint.wishes,
             )
             settled.require_deployable(store, self.host.architecture)
+            require_trusted_copy(store, settled.manifest, desired.trusted, VerifiedFiles(self.host.files))
             record = store.record(origin.image)
         except ImagesError:
             return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ..catalog import trust
 from ..catalog.naming import Version, check_name
 from ..errors import BadInput
 from ..hypervisor.virt_install import NetworkHardware
@@ -60,6 +61,7 @@ OPTIONS = {
     "wait": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
+    **trust.OPTIONS,
 }
 
 
@@ -98,6 +100,7 @@ class Desired:
     wait: bool = False
     timeout: int = 300
     force: bool = False
+    trusted: trust.TrustedSigners | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -139,6 +142,7 @@ class Desired:
             wait=params["wait"],
             timeout=params["timeout"],
             force=params["force"],
+            trusted=trust.TrustedSigners.from_option(params["trusted_signers"]),
         )
 
     @property
