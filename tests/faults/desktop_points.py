@@ -97,7 +97,7 @@ SCENARIOS = {
     "push": Scenario(PUSH, ("1.1",), before=({**ONE, "started": True},), running=True),
     "put-back": Scenario(PUSH, ("1.0",), before=({**ONE, "started": True},), running=True, silent=True),
 }
-# What changes something outside of this process. Running desktops, which take a second to begin, are struck there alone.
+# Changes outside of this process. Running desktops, which take a second to begin, are struck there alone.
 WRITING = (
     "virDomainDefineXML", "virDomainSetMetadata", "virDomainCreate", "virDomainDestroy", "virDomainManagedSaveRemove",
     "posix.open", "posix.write", "posix.unlink", "posix.fsync", "posix.rmdir", "_posixsubprocess.fork_exec",

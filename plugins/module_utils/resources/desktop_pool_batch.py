@@ -129,8 +129,8 @@ class Batch:
         drop_saved_state(self.work.host, name)
         self.work.put_back(move.desktop, move.blueprint, failed, pushed=True)
         self._on_trial.discard(name)
-        start_all(self.work.host, [name])
-        self.work.end_push(name)
+        if not start_all(self.work.host, [name]):
+            self.work.end_push(name)
 
     @contextlib.contextmanager
     def _brought_up_again_on_error(self) -> object:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -123,7 +124,7 @@ class _Step:
     def brings_version(self) -> bool:
         return self.replaces_content and not self.goes_back
 
-    @property
+    @functools.cached_property
     def is_stale(self) -> bool:
         """Whether it is to be changed as soon as that can be."""
         if self.aim is None or self.desktop.altered or (self.brings_version and self.aim.blocked):
@@ -135,7 +136,7 @@ class _Step:
         desktop = self.desktop
         return self.desired.push == "wait_for_logoff" and desktop.state == "running"
 
-    @property
+    @functools.cached_property
     def is_ready(self) -> bool:
         if not self.is_stale or (self.scheduled and (self.replaces_content or not self.desktop.off)):
             return False
