@@ -7,66 +7,28 @@ There is no register: a desktop is a domain with the mark of its pool (hyperviso
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import Any
 
-from ..catalog.store import Store
-from ..catalog.trust import require_trusted_copy
 from ..changes import Change
-from ..disk.qcow2 import read_header
-from ..disk.verified import VerifiedFiles
-from ..errors import Conflict, ImagesError, InUse, Refused
-from ..files import ReadOnlyFiles, require_space
+from ..errors import Conflict, InUse, Refused
+from ..files import require_space
 from ..hypervisor.connection import Host
-from ..hypervisor.desktop_domain import Overrides
-from ..hypervisor.desktop_power import logged_in, shut_down_all, wait_for_agents
-from ..hypervisor.domains import Domain, list_domains, start_domain
+from ..hypervisor.desktop_power import shut_down_all, wait_for_agents
+from ..hypervisor.domains import start_domain
 from ..hypervisor.editing import set_autostart
-from ..hypervisor.kvm_probe import usable_virt_type
-from ..hypervisor.networks import require_networks
-from ..hypervisor.pools import image_pool_path
-from ..hypervisor.usage import describe, files_of
 from ..sizes import human_size
 from .desktop_pool_batch import step
 from .desktop_pool_blueprint import Blueprint
 from .desktop_pool_changes import batch_changes, note_changes, sides
-from .desktop_pool_desktops import Desktop, list_desktops
-from .desktop_pool_names import file_prefix, is_desktop_file
+from .desktop_pool_current import Current, observe
+from .desktop_pool_desktops import Desktop
 from .desktop_pool_options import OPTIONS, Desired
 from .desktop_pool_push import Aims, Push, plan_push, require_not_failed
 from .desktop_pool_report import INFO_OPTIONS, Target, collect, pool_result, pools_of
-from .desktop_pool_rollout import Rollout, as_text, choose_canaries, next_rollout
 from .desktop_pool_work import DesktopWork
 
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
-__all__ = ["INFO_OPTIONS", "OPTIONS", "DesktopPool", "collect"]
-
-
-@dataclass(frozen=True)
-class Current:
-    """The desktops of the pool as they are, and the blueprint of what they are to be.
-
-    I(settled) is the blueprint of what the pool had before, while a rollout leaves desktops there; I(found) the rollout
-    as the marks tell of it. I(occupied) are the desktops in which somebody is logged in, or may be. I(data_sizes) are
-    those of data disks that are there, in bytes, by the names of their desktops.
-
-    I(strangers) are domains that have a wanted name but are no desktop of the pool, by name; I(users) who else uses
-    the files of a desktop, by the desktop's name; I(leftovers) files of desktops that nothing uses.
-    """
-
-    desktops: tuple[Desktop, ...] = ()
-    blueprint: Blueprint | None = None
-    settled: Blueprint | None = None
-    found: Rollout | None = None
-    now: datetime = _LONG_AGO
-    occupied: frozenset[str] = frozenset()
-    data_sizes: Mapping[str, int] = field(default_factory=dict)
-    strangers: Mapping[str, str] = field(default_factory=dict)
-    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    leftovers: tuple[str, ...] = ()
+__all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "DesktopPool", "collect"]
 
 
 class DesktopPool:
@@ -79,92 +41,7 @@ class DesktopPool:
         self.host = host
 
     def observe(self, desired: Desired) -> Current:
-        domains = list_domains(self.host)
-        desktops = tuple(list_desktops(self.host, domains, desired.name))
-        now, found = datetime.now(timezone.utc), Rollout.read(desktops)
-        blueprint = self._blueprint(desired, desktops, found, now) if desired.present else None
-        names = {name for _index, name in desired.names}
-        ours = {desktop.name for desktop in desktops}
-        used = {domain.name: files_of(domain) for domain in domains}
-        current = Current(
-            desktops=desktops,
-            blueprint=blueprint,
-            settled=self._settled(desired, blueprint) if blueprint else None,
-            found=found,
-            now=now,
-            data_sizes=_data_sizes(desired, desktops, blueprint) if desired.data_disk else {},
-            strangers={d.name: describe(d) for d in domains if d.name in names and d.name not in ours},
-            users={desktop.name: _other_users(desktop, domains, used, desired.remove_data) for desktop in desktops},
-            leftovers=tuple(_leftovers(desktops, names | ours, blueprint, set().union(*used.values()))),
-        )
-        return self._with_users(desired, current)
-
-    def _blueprint(
-        self, desired: Desired, desktops: Sequence[Desktop], found: Rollout | None, now: datetime
-    ) -> Blueprint:
-        path = image_pool_path(self.host, desired.image_pool)
-        store = Store(path, ReadOnlyFiles())
-        virt_type = usable_virt_type(self.host) if desired.virt_type == "auto" else desired.virt_type
-        require_networks(self.host, desired.networks or ())
-        blueprint = Blueprint(
-            pool=desired.name,
-            image_pool=desired.image_pool,
-            image_pool_path=path,
-            manifest=store.resolve(desired.image, desired.version, desired.marker),
-            marker=desired.marker or "",
-            clone=desired.clone,
-            persistent=desired.persistent,
-            overrides=Overrides(virt_type, desired.vcpus, desired.memory, desired.networks),
-            data_size=desired.data_disk,
-        )
-        blueprint.require_deployable(store, self.host.architecture)
-        require_trusted_copy(store, blueprint.manifest, desired.trusted, VerifiedFiles(self.host.files))
-        _require_known(desired, store)
-        kept = [desktop for desktop in desktops if desktop.index in dict(desired.names)]
-        rollout = next_rollout(found, blueprint.reference, kept, desired.rollout, as_text(now))
-        canaries = choose_canaries(rollout, kept, desired.rollout.canary, len(desired.names))
-        allowed = blueprint.with_terms_of(store.record(desired.image))
-        return replace(allowed, rollout=rollout, canaries=canaries)
-
-    def _settled(self, desired: Desired, blueprint: Blueprint) -> Blueprint | None:
-        """Return the blueprint of what the pool had before the rollout, or None when that is not to be had any more."""
-        if blueprint.rollout is None:
-            return None
-        origin = blueprint.rollout.origin
-        try:
-            path = image_pool_path(self.host, origin.image_pool)
-            store = Store(path, ReadOnlyFiles())
-            settled = replace(
-                blueprint,
-                image_pool=origin.image_pool,
-                image_pool_path=path,
-                manifest=store.resolve(origin.image, origin.version, None),
-                follows=blueprint.wishes,
-            )
-            settled.require_deployable(store, self.host.architecture)
-            require_trusted_copy(store, settled.manifest, desired.trusted, VerifiedFiles(self.host.files))
-            record = store.record(origin.image)
-        except ImagesError:
-            return None
-        said = Overrides(blueprint.overrides.virt_type, desired.vcpus, desired.memory, desired.networks)
-        return replace(settled, overrides=said).with_terms_of(record)
-
-    def _with_users(self, desired: Desired, current: Current) -> Current:
-        """Return what is there with who is logged in, where that is asked for and can be: not in check mode."""
-        if desired.push != "wait_for_logoff" or current.blueprint is None or self.host.files.read_only:
-            return current
-        aims = Aims(current.blueprint, current.settled)
-        asked = [
-            desktop.name
-            for desktop in current.desktops
-            if desktop.state == "running" and (aims.of(desktop) or aims.blueprint).replaces(desktop)
-        ]
-        users = logged_in(self.host, asked)
-        return replace(
-            current,
-            desktops=tuple(replace(desktop, users=users.get(desktop.name)) for desktop in current.desktops),
-            occupied=frozenset(name for name in asked if users[name] != ()),
-        )
+        return observe(self.host, desired)
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
         work = DesktopWork(self.host, desired.name, current.desktops)
@@ -298,13 +175,6 @@ class DesktopPool:
         return pool_result(blueprint.pool, current.desktops, target, current.found, differing)
 
 
-def _require_known(desired: Desired, store: Store) -> None:
-    """Raise NotFound when promote or cancel names a version that was never published."""
-    for version in (desired.rollout.promote, desired.rollout.cancel):
-        if version is not None:
-            store.resolve(desired.image, version, None)
-
-
 def _for_new_ones(desired: Desired, aims: Aims, kept: Sequence[Desktop]) -> Blueprint:
     """Return what new desktops are made from. Raises Refused when that makes none, PushFailed when it failed."""
     blueprint = aims.of_new()
@@ -320,12 +190,6 @@ def _for_new_ones(desired: Desired, aims: Aims, kept: Sequence[Desktop]) -> Blue
     if not desired.retry:
         require_not_failed(desired.name, blueprint.reference, kept)
     return blueprint
-
-
-def _data_sizes(desired: Desired, desktops: Iterable[Desktop], blueprint: Blueprint) -> dict[str, int]:
-    paths = {name: blueprint.data_path(name) for _index, name in desired.names}
-    paths.update({desktop.name: desktop.data_disk.path for desktop in desktops if desktop.data_disk})
-    return {name: read_header(path).virtual_size for name, path in paths.items() if os.path.exists(path)}
 
 
 def _require_data_sizes(desired: Desired, current: Current) -> None:
@@ -375,33 +239,6 @@ def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers:
             f"names: {', '.join(sorted(strangers.values()))} already exists and is no desktop of this pool; "
             "say another pattern, or remove it"
         )
-
-
-def _other_users(
-    desktop: Desktop, domains: Iterable[Domain], used: Mapping[str, set[str]], with_data: bool
-) -> tuple[str, ...]:
-    data = [desktop.data_disk.path] if with_data and desktop.data_disk else []
-    own = {os.path.realpath(path) for path in [*desktop.files, *data]}
-    return tuple(describe(domain) for domain in domains if domain.name != desktop.name and own & used[domain.name])
-
-
-def _leftovers(desktops: Iterable[Desktop], names: set[str], blueprint: Blueprint | None, used: set[str]) -> list[str]:
-    """Return the files of desktops of these names, made on this host, that no domain uses, or goes back to."""
-    desktops = list(desktops)
-    used = used | {os.path.realpath(path) for desktop in desktops for path in desktop.kept_files}
-    with_snapshots = {desktop.name for desktop in desktops if desktop.snapshots}
-    directories = {os.path.dirname(path) for desktop in desktops for path in desktop.files}
-    if blueprint is not None:
-        directories.add(blueprint.directory)
-    found = []
-    for directory in sorted(directories):
-        for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
-            desktop = name.partition(".")[0]
-            ours = desktop in names - with_snapshots and name.startswith(file_prefix(desktop))
-            path = os.path.join(directory, name)
-            if ours and is_desktop_file(name, desktop) and os.path.realpath(path) not in used:
-                found.append(path)
-    return found
 
 
 def _told(desktop: Desktop) -> dict[str, Any]:
