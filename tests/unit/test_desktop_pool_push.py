@@ -237,6 +237,8 @@ def test_version_that_failed_is_not_pushed_again_by_itself():
                            "say retry: true"):  # fmt: skip
             sentences(follow(**given), there)
     assert sentences(follow(), there) == [], "nothing would be pushed"
+    left_off = noted(desktop(1), failed=str(NEW), pushed="true")
+    assert sentences(follow(1), current(left_off)) == ["start desktop acct-001"], "what was begun is ended first"
     assert sentences(follow(push="force", retry=True), there) == pushed("acct-001", "acct-002")
     assert sentences(follow(), Current(there.desktops, blueprint(), now=NOW)) == []
 

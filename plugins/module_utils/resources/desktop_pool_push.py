@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from ..errors import PushFailed
@@ -73,25 +73,34 @@ def plan_push(
 ) -> Push:
     """Return what becomes of the desktops. Somebody is logged in to those that are I(occupied), or may be.
 
-    Raises PushFailed when one would get a version that failed on a desktop of the pool.
+    Raises PushFailed when one would get a version that failed on a desktop of the pool; first, though, a killed push is
+    ended.
     """
     push = Push()
     scheduled = desired.start_at is not None and now < desired.start_at
+    refused = None
     for desktop in desktops:
-        aim = aims.of(desktop)
-        step = _Step(desired, desktop, aim, scheduled, desktop.name in occupied)
-        if step.is_ready and step.brings_version and not desired.retry:
-            require_not_failed(desired.name, aim.reference, desktops)
+        step = _Step(desired, desktop, aims.of(desktop), scheduled, desktop.name in occupied)
+        if step.is_ready and step.brings_version and not desired.retry and _failed_on(step.aim.reference, desktops):
+            refused = step.aim.reference
+            step = replace(step, refused=True)
         step.sort_into(push, aims.blueprint)
+    if refused and not push.moves:
+        require_not_failed(desired.name, refused, desktops)
     return push
 
 
-def require_not_failed(pool: str, reference: Reference, desktops: Sequence[Desktop]) -> None:
-    failed = [
+def _failed_on(reference: Reference, desktops: Sequence[Desktop]) -> list[str]:
+    return [
         desktop.name
         for desktop in desktops
         if desktop.facts.get("failed") == str(reference) and desktop.reference != reference
     ]
+
+
+def require_not_failed(pool: str, reference: Reference, desktops: Sequence[Desktop]) -> None:
+    """Raise PushFailed when the version failed on a desktop of the pool."""
+    failed = _failed_on(reference, desktops)
     if failed:
         raise PushFailed(
             f"{reference.told} is not pushed in desktop pool {pool}: it failed on {', '.join(failed)}, which had to "
@@ -102,13 +111,14 @@ def require_not_failed(pool: str, reference: Reference, desktops: Sequence[Deskt
 
 @dataclass(frozen=True)
 class _Step:
-    """One desktop of a push. I(aim) is what it is to have, None when it stays as it is."""
+    """One desktop of a push. I(aim) is what it is to have, None when it stays as it is; I(refused) if that failed."""
 
     desired: Desired
     desktop: Desktop
     aim: Blueprint | None
     scheduled: bool
     occupied: bool
+    refused: bool = False
 
     @property
     def replaces_content(self) -> bool:
@@ -138,7 +148,7 @@ class _Step:
 
     @functools.cached_property
     def is_ready(self) -> bool:
-        if not self.is_stale or (self.scheduled and (self.replaces_content or not self.desktop.off)):
+        if self.refused or not self.is_stale or (self.scheduled and (self.replaces_content or not self.desktop.off)):
             return False
         if self.desktop.off or self.desired.push == "force":
             return True
@@ -172,7 +182,7 @@ class _Step:
             (push.late if self.occupied and self.down and self.asks_for_log_off else push.moves).append(move)
         elif self.is_ready:
             push.quiet[self.desktop.name] = self.aim
-        elif not self.is_stale and self.desktop.interrupted:
+        elif self.desktop.interrupted and (self.desktop.off or not self.goes_back):
             self._end_what_was_begun(push, blueprint, asked)
         self._note(push, blueprint)
 
