@@ -155,7 +155,7 @@ def test_refusals_leave_the_pool_as_it_was(host):
 
 
 def test_pool_that_is_full(host):
-    host.run(f"mount -t tmpfs -o size=70M tmpfs {PATH}")
+    host.run(f"mount -t tmpfs -o size=64M tmpfs {PATH}")
     try:
         failed = host.failure("desktop_image", **IMAGE, src=f"{OTHER}/disk.raw", src_format="raw")
         assert (failed["error_code"], host.run(f"find {PATH} -type f ! -name 'catalog.log*'")) == ("no_space", "")
