@@ -37,7 +37,8 @@ with tarfile.open(bundle) as old, tarfile.open("tampered.tar", "w", format=tarfi
     for member in old:
         data = old.extractfile(member).read()
         if member.name == changed:
-            data = data.replace(b"debian12", b"debian11") if changed.endswith("json") else open("spoilt.qcow2", "rb").read()
+            with open("spoilt.qcow2", "rb") as stream:
+                data = data.replace(b"debian12", b"debian11") if changed.endswith("json") else stream.read()
         member.size = len(data)
         new.addfile(member, io.BytesIO(data))
 """
