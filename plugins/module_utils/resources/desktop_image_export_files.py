@@ -157,8 +157,7 @@ def _place(dest: str) -> tuple[str, str | None]:
     directory, file = os.path.split(os.path.abspath(dest))
     if not os.path.isdir(directory):
         raise NotFound(
-            f"dest: there is no directory {directory} on this host; make it, or end dest with / for a directory that is "
-            "made"
+            f"dest: there is no directory {directory} on this host; make it, or end dest with / to have it made"
         )
     return directory, file
 
