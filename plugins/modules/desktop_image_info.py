@@ -84,6 +84,23 @@ desktop_images:
       elements: str
       returned: always
       sample: []
+    scrubbed:
+      description:
+        - When the files of this copy were last read and compared with their digests (C(time), UTC), and the C(result),
+          V(sound), V(damaged), or V(outdated) when a file was written or replaced since. V(null) when they never were.
+      type: dict
+      returned: always
+      sample: {time: "2026-01-01T00:00:00Z", result: sound}
+    signed:
+      description:
+        - The key that signed the version, by C(fingerprint) and C(key_type), and the C(namespace), as the signature
+          names them. It is checked where C(trusted_signers) is given, not here. V(null) for an unsigned version.
+      type: dict
+      returned: always
+      sample:
+        key_type: ssh-ed25519
+        fingerprint: SHA256:MMZcOlNcN9hsxLSzX92lwEw9iqi4rDKN0Wr1PFKRrlM
+        namespace: manifest@goldsmith.images
     desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
     architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
     os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}
