@@ -228,7 +228,7 @@ def is_locked(path: str) -> bool:
 
 
 def unfinished_prefix(name: str) -> str:
-    """Return what the names of files begin with that L(Files.write) left, when it was killed, of a file of this name."""
+    """Return what the names begin with that L(Files.write) leaves of a file of this name when it is killed."""
     return f".{name}.new-"
 
 
