@@ -264,3 +264,13 @@ def require_space(
             f"{purpose} needs {needed} bytes ({human_size(needed)}) in {directory}, but only {free} bytes "
             f"({human_size(free)}) are free; make room or {advice}"
         )
+
+
+def require_file_system(directory: str, size: int, what: str) -> None:
+    """Raise NoSpace, naming I(what), when a file of I(size) bytes is larger than all of I(directory)'s file system."""
+    total = shutil.disk_usage(directory).total
+    if size > total:
+        raise NoSpace(
+            f"{what} has {size} bytes ({human_size(size)}), but the file system of {directory} "
+            f"has {total} bytes ({human_size(total)}) in all; use an image pool on a larger file system"
+        )

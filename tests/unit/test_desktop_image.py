@@ -146,6 +146,8 @@ def whole(**given) -> Current:
 
 
 WHOLE = {"version": None}
+KEY = {"signing_key": "/etc/goldsmith/signing"}
+SIGNED = {"key_type": "ssh-ed25519", "fingerprint": "SHA256:b", "namespace": "manifest@goldsmith.images"}
 PREPARED = of_record(prepared=frozenset({V10}))
 DISABLED = of_record(disabled_versions=frozenset({V10}), markers=["stable"])
 ENTRY = Entry(
@@ -221,6 +223,11 @@ BEFORE = OfSnapshot("before", "1")
         ({"description": "new"}, existing(), ["edit image office 1.0 (description)"]),
         ({"description": ""}, existing(), []),
         ({}, existing(leftovers=("/x",)), ["remove leftovers of an interrupted run of image office 1.0"]),
+        # signed
+        (KEY, existing(signing_key="SHA256:a"), ["sign image office 1.0 (with the key SHA256:a)"]),
+        (KEY, existing(published=replace(published(), signed=SIGNED)), []),
+        ({}, existing(published=replace(published(), signed=SIGNED)), []),
+        (CLONE | KEY, current(signing_key="SHA256:a"), ["publish image office 1.0 (clone of src, generalized)"]),
         # a conversion that was interrupted after its commit
         (CONVERT, existing(**CONVERTED), ["remove source VM src"]),
         (CONVERT, existing(**CONVERTED, source=source(disks=(), missing=(DISK.path,))), ["remove source VM src"]),
@@ -322,6 +329,12 @@ def test_plan_says_what_has_to_change(given, there, expected):
         ({}, current(), NotFound, r"no version 1.0 in pool golden \(versions there: none\); say source_vm"),
         ({}, current(versions=(V11, V23)), NotFound, r"versions there: 1.1, 2.3"),
         (CLONE, current(source=None), NotFound, r"no source VM src on this host; make it with"),
+        (
+            KEY,
+            existing(published=replace(published(), signed=dict.fromkeys(SIGNED))),
+            Damaged,
+            r"office@1.0.manifest.json.sig in /srv/golden is not an SSH signature; restore it .* sign anew",
+        ),
         (CLONE, current(source=source(mark=None)), Conflict, r"domain src is not a source VM .* can also adopt"),
         (CLONE, current(source=source(mark=Mark("desktop"))), Conflict, r"domain src is not a source VM"),
         (CLONE, current(source=source(running=True)), WrongState, r"source VM src is running; it must be off"),

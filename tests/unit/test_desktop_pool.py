@@ -429,3 +429,17 @@ def test_result_tells_what_waits_for_a_shutdown(made_from, state, wanted, pendin
     result = desktop_result(desktop(made_from=blueprint(made_from), state=state), wanted, pending)
     assert (result["up_to_date"], result["restart_pending"]) == expected
     assert (result["state"], result["version"], result["wanted_version"]) == (state, made_from, wanted)
+
+
+def test_desktops_are_made_from_disks_and_uefi_variables_alone():
+    """A version has other files besides, as the piece layers of its disks."""
+    disks = tuple(
+        ManifestDisk(f"office@1.0.disk{index}.raw", target, "virtio", MIB, MIB, "00", f"office@1.0.disk{index}.pieces")
+        for index, target in enumerate(("vda", "vdb"))
+    )
+
+    made_from = blueprint(manifest=manifest(disks=disks))
+
+    names = ("office@1.0.disk0.raw", "office@1.0.disk1.raw", "office@1.0.nvram")
+    assert made_from.published() == [f"{GOLDEN}/{name}" for name in names]
+    assert blueprint(manifest=manifest(disks=disks, nvram=None)).published() == made_from.published()[:2]

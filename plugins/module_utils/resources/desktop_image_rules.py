@@ -13,6 +13,7 @@ from ..catalog.record import ImageRecord
 from ..desktop_types import require
 from ..errors import Conflict, InUse, NotFound, Refused
 from ..files import require_space
+from .desktop_image_import_source import Contents
 from .desktop_image_options import Desired
 from .desktop_image_source import (
     SourceVm,
@@ -35,7 +36,8 @@ class Current:
     I(taken) those of the quarantine; I(quarantined) is the entry that the version could be restored from. I(leftovers)
     are files of an interrupted run; I(remaining_disks) those of a converted source VM that is gone; I(operations) what
     a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it;
-    I(signing_key) the fingerprint of the key that is to sign, when there is something to sign.
+    I(signing_key) the fingerprint of the key that is to sign, when there is something to sign. I(contents) are what
+    would be imported, I(difference) tells that the version there is another than what is to be imported.
     """
 
     pool_path: str
@@ -53,6 +55,8 @@ class Current:
     operations: tuple[str, ...] = ()
     layered: Layered | None = None
     signing_key: str | None = None
+    contents: Contents | None = None
+    difference: str | None = None
 
     @property
     def next_free(self) -> Version:
@@ -66,7 +70,7 @@ def not_published(desired: Desired, current: Current) -> NotFound:
     removed = "; it was removed, and state: restored brings it back" if current.quarantined else ""
     return NotFound(
         f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
-        f"(versions there: {there}); say source_vm to publish it{removed}"
+        f"(versions there: {there}); say source_vm to publish it, or src to import it{removed}"
     )
 
 

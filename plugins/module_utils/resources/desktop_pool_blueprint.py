@@ -147,8 +147,10 @@ class Blueprint:
         return Storage(kept, desktop.domain.nvram, self.persistent, data)
 
     def published(self) -> list[str]:
-        """Return the paths of the published files, in the order of the disks, the UEFI variables last."""
-        return [self._base(name) for name in self.manifest.files]
+        """Return the paths of what desktops are made from, in the order of the disks, the UEFI variables last."""
+        nvram = self.manifest.nvram
+        names = [disk.file for disk in self.manifest.disks] + ([nvram.file] if nvram else [])
+        return [self._base(name) for name in names]
 
     def with_all_cards(self, identity: Identity, taken_macs: set[str]) -> Identity:
         """Return the identity with a MAC address for each network card: those that are there, then new ones."""
