@@ -353,6 +353,7 @@ def test_check_mode_passes_every_way_to_write_of_the_files():
         "remove",
         "append",
         "move",
+        "set_owner",
         "remove_directory",
         "set_mode",
         "set_owner_as",
