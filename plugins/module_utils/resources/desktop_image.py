@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..catalog.store import Store
@@ -13,7 +13,7 @@ from ..disk import sysprep
 from ..errors import Conflict, Damaged, NotFound
 from ..files import free_space
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
+from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import image_pool_path, refresh_pool
 from .desktop_image_options import Desired
 from .desktop_image_publishing import Publication, publish, remove_leftovers
@@ -25,15 +25,18 @@ from .desktop_image_rules import (
     require_unused,
 )
 from .desktop_image_source import (
+    SourceVm,
     read_source,
     remaining_disks,
     remove_source,
     require_as_published,
 )
-from .desktop_image_version import PublishedVersion, Usage, read_version, version_result
+from .desktop_image_version import PublishedVersion, read_version, version_result
+from .references import References, version_references
 from .source_vm_snapshot_options import Desired as SnapshotDesired
 from .source_vm_snapshot_state import Layered, read_layered, require_workable
 from .source_vm_snapshot_work import create as create_snapshot
+from .usage_at_a_glance import usage_at_a_glance
 
 
 class DesktopImage:
@@ -53,18 +56,26 @@ class DesktopImage:
         return Current(
             pool_path=path,
             architecture=self.host.architecture,
-            published=read_version(store, manifest, Usage(desired.pool, domains)) if manifest else None,
+            published=read_version(store, manifest, usage_at_a_glance(self.host, store)) if manifest else None,
             versions=tuple(known.version for known in store.manifests(desired.name)),
             markers=store.record(desired.name).markers,
             leftovers=tuple(store.leftovers(desired.name, desired.version)),
             free=free_space(path),
-            source=read_source(self.host, domain, domains, desired.snapshot) if domain else None,
+            source=self._source(desired, domain, domains) if domain else None,
             layered=self._layered(desired) if domain else None,
-            remaining_disks=remaining_disks(manifest.provenance, domains) if manifest else (),
+            remaining_disks=remaining_disks(self.host, manifest.provenance, domains) if manifest else (),
             operations=()
             if manifest or not desired.present
             else sysprep.checked_operations(desired.generalize_operations),
+            references=tuple(version_references(self.host, store, manifest))
+            if manifest and not desired.present
+            else (),
         )
+
+    def _source(self, desired: Desired, domain: Domain, domains: Sequence[Domain]) -> SourceVm:
+        """Return the source VM; who else needs its disks only matters when they go away."""
+        references = References(self.host, domains) if desired.method == "convert" else None
+        return read_source(self.host, domain, references, desired.snapshot)
 
     def _layered(self, desired: Desired) -> Layered | None:
         """Return the source VM with its snapshots, when one is to be made of it."""
@@ -182,7 +193,7 @@ class DesktopImage:
             if current.leftovers or desired.version in current.markers.values():
                 yield self._remove_change(desired, current, f"what is left of {desired.subject}", None)
             return
-        require_unused(desired, current.published)
+        require_unused(desired, current.references)
         result = version_result(current.published)
         before = {key: result[key] for key in ("desktop_type", "markers", "description", "allocated")}
         yield self._remove_change(desired, current, desired.subject, before)
@@ -243,8 +254,7 @@ class DesktopImage:
         with store.version_lock(desired.name, desired.version), store.image_lock(desired.name):
             manifest = store.manifest(desired.name, desired.version)
             if manifest is not None:
-                usage = Usage(desired.pool, list_domains(self.host))
-                require_unused(desired, read_version(store, manifest, usage))
+                require_unused(desired, version_references(self.host, store, manifest))
             store.remove_version(desired.name, desired.version)
         refresh_pool(self.host, desired.pool)
 

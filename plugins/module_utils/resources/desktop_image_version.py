@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,37 +12,17 @@ from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, check_image_name, check_name
 from ..catalog.store import ImageRecord, Store
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import image_pool_path
-from ..hypervisor.usage import describe, files_of
+from .references import References
+from .usage_at_a_glance import Usage, usage_at_a_glance
 
 INFO_OPTIONS = {
     "pool": {"type": "str", "required": True},
     "name": {"type": "str"},
     "version": {"type": "str"},
     "marker": {"type": "str"},
+    "references": {"type": "bool", "default": False},
 }
-
-
-class Usage:
-    """Who uses which files and which versions of one image pool; every domain is read once."""
-
-    def __init__(self, pool: str, domains: Iterable[Domain]) -> None:
-        self._of_file: dict[str, list[str]] = defaultdict(list)
-        self._of_version: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for domain in domains:
-            for path in files_of(domain):
-                self._of_file[path].append(describe(domain))
-            facts = domain.mark.facts if domain.mark and domain.mark.kind == "desktop" else {}
-            if facts.get("image_pool") == pool:
-                self._of_version[facts.get("image", ""), facts.get("version", "")].append(describe(domain))
-
-    def users(self, manifest: Manifest, paths: Iterable[str]) -> list[str]:
-        """Return the domains whose backing chains hold one of the files, and the desktops made from the version."""
-        users = set(self._of_version.get((manifest.image, str(manifest.version)), []))
-        for path in paths:
-            users.update(self._of_file.get(os.path.realpath(path), []))
-        return sorted(users)
 
 
 @dataclass(frozen=True)
@@ -123,14 +101,17 @@ def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
         check_name(marker, "marker")
     wanted = Version.parse(params["version"]) if params["version"] is not None else None
     store = Store(image_pool_path(host, params["pool"]), host.files)
-    usage = Usage(params["pool"], list_domains(host))
+    usage, references = usage_at_a_glance(host, store), References(host)
     manifests = store.manifests(name)
     records = {image: store.record(image) for image in {manifest.image for manifest in manifests}}
     found = []
     for manifest in manifests:
         record = records[manifest.image]
         if wanted in (None, manifest.version) and (marker is None or record.markers.get(marker) == manifest.version):
-            found.append(version_result(read_version(store, manifest, usage, record)))
+            result = version_result(read_version(store, manifest, usage, record))
+            if params["references"]:
+                result["references"] = [asdict(reference) for reference in references.of_version(store, manifest)]
+            found.append(result)
     return {"desktop_images": found}
 
 
