@@ -80,7 +80,7 @@ class References:
                 own = self._headers.identity(stored.path)
                 if own not in removed and all(holder.uuid == domain for holder in self._holders_of.get(own, ())):
                     found.append(Reference(stored.kind, stored.name, path))
-            found += [reference for reference, uuid in self._having_open.get(identity, ()) if uuid != domain]
+            found += [user for user, uuid in self._having_open.get(identity, ()) if not uuid or uuid != domain]
         return _each_once(found)
 
     def below(self, directory: str, removed: Iterable[str]) -> list[Reference]:
