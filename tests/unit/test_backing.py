@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -166,6 +167,7 @@ def test_chain_that_bites_its_tail_ends(tmp_path):
         b"QFI\xfb",
         b"QFI\xfb\0\0\0\3" + b"\xff" * 200,
         struct.pack(">4sIQI", b"QFI\xfb", 2, 2**64 - 1, 100).ljust(72, b"\0"),
+        struct.pack(">4sIQI", b"QFI\xfb", 2, 2**63 - 1, 100).ljust(72, b"\0"),
         struct.pack(">4sIQI", b"QFI\xfb", 2, 72, 2**32 - 1).ljust(72, b"\0"),
         b"QED\0",
         b"QED\0" + b"\xff" * 100,
@@ -178,7 +180,7 @@ def test_broken_header_names_nothing_and_breaks_nothing(tmp_path, content):
     path = tmp_path / "x"
     path.write_bytes(content)
 
-    assert Headers().bases(str(path)) == ()
+    assert Headers(all_readable=True).bases(str(path)) == ()
 
 
 @pytest.mark.parametrize("name", ["json:{", "json:[[", "json:" + "[" * 100_000, "json:null", "json:7", "a\0b"])
@@ -193,6 +195,24 @@ def test_pipe_in_a_pool_is_not_waited_for(tmp_path):
 
     assert named_files(str(tmp_path / "pipe")) == []
     assert named_files(str(tmp_path)) == []
+
+
+def test_file_that_cannot_be_read_is_told_to_who_must_know(tmp_path, monkeypatch):
+    path, real = qcow(tmp_path / "x.qcow2", "base.raw"), os.pread
+
+    def fail(descriptor, length, offset):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    assert Headers().bases(path) == ()
+    with pytest.raises(OSError, match="cannot tell what it stands on: Input/output error") as caught:
+        Headers(all_readable=True).bases(path)
+    assert caught.value.filename == path
+
+    monkeypatch.setattr(os, "pread", real)
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("gone", "loop", "x.qcow2/y", "n" * 300):
+        assert Headers(all_readable=True).bases(str(tmp_path / name)) == ()
 
 
 def test_header_is_read_once(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ file that a header names counts. Formats: QEMU docs/interop/qcow2.rst (also vers
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -24,6 +25,7 @@ Identity = Union[tuple[int, int], str]
 
 _START = 4096
 _LONGEST = 64 * 1024  # of a name, or of a VMDK's descriptor
+_END = 1 << 62  # no file goes on there
 _SECTOR = 512
 _QCOW_MAGIC, _QED_MAGIC, _VMDK_MAGIC = b"QFI\xfb", b"QED\0", b"KDMV"
 _QCOW_NAME = struct.Struct(">QI")  # offset and length, behind magic and version
@@ -35,13 +37,22 @@ _VMDK_DESCRIPTOR = struct.Struct("<QQ")  # offset and length in sectors
 _VMDK_DESCRIPTOR_AT = 28
 
 
+_NO_FILE = (
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.ENODEV, errno.ENOMEDIUM,
+    errno.EACCES, errno.EPERM,
+)  # fmt: skip
 _PUBLISHED = re.compile(r"@\d+\.\d+\.disk\d+\.raw$")  # docs/catalog-format
 
 
 class Headers:
-    """The headers of files, each read once."""
+    """The headers of files, each read once.
 
-    def __init__(self) -> None:
+    A file that is there and cannot be read counts as one that stands on nothing, unless I(all_readable) is wanted: then
+    it raises OSError, for nobody can tell.
+    """
+
+    def __init__(self, all_readable: bool = False) -> None:
+        self._all_readable = all_readable
         self._bases: dict[Identity, tuple[str, ...]] = {}
         self._identities: dict[str, Identity] = {}
 
@@ -57,8 +68,16 @@ class Headers:
         identity = self.identity(path)
         found = self._bases.get(identity)
         if found is None:
-            found = self._bases[identity] = tuple(_absolute(path, named_files(path)))
+            found = self._bases[identity] = tuple(_absolute(path, self._named_files(path)))
         return found
+
+    def _named_files(self, path: str) -> list[str]:
+        try:
+            return named_files(path)
+        except OSError as error:
+            if self._all_readable:
+                raise OSError(error.errno, f"cannot tell what it stands on: {error.strerror}", path) from None
+            return []
 
     def chain(self, path: str, disk_format: str | None = None) -> dict[Identity, str]:
         """Return the file and everything under it, paths by identity.
@@ -89,15 +108,22 @@ def identity_of(path: str) -> Identity:
 
 
 def named_files(path: str) -> list[str]:
-    """Return the names of other files in the file's header, as they are written there."""
+    """Return the names of other files in the file's header, as they are written there.
+
+    Raises OSError when a file that is there, and may be read, cannot be.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError):
+    except ValueError:  # a name with a NUL in it
         return []
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return []
+        raise
     try:
         mode = os.fstat(descriptor).st_mode
         return _names(descriptor) if stat.S_ISREG(mode) or stat.S_ISBLK(mode) else []
-    except (OSError, OverflowError, struct.error, vmdk_descriptor.Damaged):
+    except (OverflowError, struct.error):
         return []
     finally:
         os.close(descriptor)
@@ -150,7 +176,7 @@ def _name_at(descriptor: int, offset: int, length: int) -> bytes:
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:
-    return os.pread(descriptor, min(length, _LONGEST), offset)
+    return os.pread(descriptor, min(length, _LONGEST), offset) if offset < _END else b""
 
 
 def _absolute(path: str, names: list[str]) -> Iterator[str]:

@@ -55,13 +55,13 @@ def files_below(directory: str, seen: set[tuple[int, int]], private: bool = Fals
     try:
         status = os.stat(directory)
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-    except OSError:  # a pool that does not run may have no directory, and one below may go away
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # a pool that does not run may have no directory
         return
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
     for entry in entries:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             if entry.is_dir(follow_symlinks=False):
                 in_here = entry.stat(follow_symlinks=False).st_dev == status.st_dev
                 if in_here and (private or entry.name not in _PRIVATE):

@@ -59,7 +59,7 @@ class References:
     def __init__(self, host: Host, domains: Iterable[Domain] | None = None) -> None:
         self._host = host
         self._given = domains
-        self._headers = Headers()
+        self._headers = Headers(all_readable=True)
 
     def of_files(self, paths: Iterable[str], domain: str = "", besides: Iterable[str] = ()) -> list[Reference]:
         """Return who needs one of the files, each user once.
