@@ -147,9 +147,9 @@ desktop_images:
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:
       description:
-        - Domains and snapshots that libvirt keeps of them, whose backing chain holds a file of the version, and desktops
-          that were made from it, as seen at a glance. A domain's live disks are seen while it runs, those of its
-          definition while it is off, and a disk that is named as a volume of a storage pool only while it runs.
+        - Domains, and snapshots that libvirt keeps of them, whose backing chain holds a file of the version, and
+          desktops that were made from it, as seen at a glance. A domain's live disks are seen while it runs, those of
+          its definition while it is off, and a disk that is named as a volume of a storage pool only while it runs.
         - A removal looks more thoroughly; see O(references).
       type: list
       elements: str

@@ -118,7 +118,7 @@ def test_overlays_made_by_hand_that_libvirt_has_not_seen(host):
         overlay(host, path, written=written, kind="qed" if path.endswith("qed") else "qcow2")
 
     assert "hand" not in host.run(f"virsh vol-list {OTHER}; virsh vol-list {POOL}")
-    assert sorted(refused_removal(host)) == sorted(f"file {path}" for path in made)
+    assert refused_removal(host) == sorted(f"file {path}" for path in made)
 
 
 def test_overlays_in_a_pool_that_does_not_run_through_links_and_in_a_vmdk(host):
@@ -142,11 +142,11 @@ def test_desktop_that_was_undefined_by_hand_leaves_a_disk_that_counts(host):
     paths = [desktop["disks"][0]["path"] for desktop in made]
     host.run("virsh undefine inusetest-dt-002")
 
-    everybody = ["desktop inusetest-dt-001", f"file {paths[1]}", "desktop inusetest-full-001",
-                 "desktop inusetest-full-002"]  # fmt: skip
+    in_sight = ["desktop inusetest-dt-001", "desktop inusetest-full-001", "desktop inusetest-full-002"]
+    everybody = [*in_sight, f"file {paths[1]}"]
     assert refused_removal(host) == everybody
     (seen,) = host.module("desktop_image_info", references=True, **IMAGE)["desktop_images"]
-    assert seen["users"] == ["desktop inusetest-dt-001", "desktop inusetest-full-001", "desktop inusetest-full-002"]
+    assert seen["users"] == in_sight
     assert seen["references"][0] == {"kind": "desktop", "name": "inusetest-dt-001", "path": BASE}
     assert [f"{user['kind']} {user['name']}" for user in seen["references"]] == everybody
 
@@ -220,7 +220,7 @@ def test_pool_goes_with_its_images_only_when_nothing_outside_stands_on_them(host
     failure = host.failure("image_pool", **pool)
 
     assert failure["error_code"] == "in_use"
-    assert failure["users"] == [f"source VM {VM}", f"file {OTHER_PATH}/hand.qcow2"]
+    assert failure["users"] == [f"file {OTHER_PATH}/hand.qcow2", f"source VM {VM}"]
     assert "State: *running" not in host.run(f"virsh pool-info {POOL}; ls {BASE}")
 
 

@@ -123,7 +123,7 @@ def test_domains_are_named_by_what_they_are_once_each(host):
         domain("nvram", nvram=host.base),
     ]
 
-    assert host.names() == ["desktop d1", "source VM s1", "domain live", "domain noted", "domain nvram"]
+    assert host.names() == ["desktop d1", "domain live", "domain noted", "domain nvram", "source VM s1"]
 
 
 def test_what_libvirt_keeps_as_a_snapshot_counts(host):
@@ -188,7 +188,7 @@ def test_process_is_named_and_a_qemu_by_its_domain(host):
         OpenFile((0, 0), "/etc/passwd", 1, "init"),
     ]
 
-    assert host.names() == ["process 1234 (qemu-img)", "desktop web", "loop device /dev/loop3"]
+    assert host.names() == ["desktop web", "loop device /dev/loop3", "process 1234 (qemu-img)"]
 
 
 def test_real_process_that_reads_the_file_is_found(host, monkeypatch):
@@ -284,7 +284,7 @@ def test_pool_is_used_by_domains_in_it_and_by_what_stands_on_its_images(host):
 
     assert users() == [f"file {other}"]
     host.domains = [domain("web", disk(stranger)), domain("gone", disk(host.golden / "missing.raw", "raw"))]
-    assert users() == ["domain web", "domain gone", f"file {other}"]
+    assert users() == ["domain gone", "domain web", f"file {other}"]
 
 
 def desktop_file(host, name: str, version: str = "1.0", suffix: str = "qcow2") -> str:

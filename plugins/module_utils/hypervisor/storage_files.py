@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .connection import Host, libvirt
+from .connection import Host
+from .pools import gone_tolerated
 
 if TYPE_CHECKING:
     from libvirt import virStoragePool
@@ -37,7 +38,10 @@ class StoredFile:
 
 def stored_files(host: Host) -> Iterator[StoredFile]:
     """Yield what may stand on another file, in every storage pool: files of directories first, each once."""
-    pools = [(handle, ET.fromstring(handle.XMLDesc())) for handle in host.connection.listAllStoragePools()]
+    pools = []
+    for handle in host.connection.listAllStoragePools():
+        with gone_tolerated():
+            pools.append((handle, ET.fromstring(handle.XMLDesc())))
     directories = {root.findtext("target/path") for _, root in pools if root.get("type") in _WITH_DIRECTORY}
     seen: set[tuple[int, int]] = set()
     for directory in sorted(path for path in directories if path):
@@ -71,14 +75,11 @@ def files_below(directory: str, seen: set[tuple[int, int]], private: bool = Fals
 
 
 def _volumes(pool: virStoragePool) -> Iterator[StoredFile]:
-    if not pool.isActive():
-        return
-    for volume in pool.listAllVolumes():
-        try:
+    volumes = []
+    with gone_tolerated():
+        volumes = pool.listAllVolumes() if pool.isActive() else []
+    for volume in volumes:
+        with gone_tolerated():
             root = ET.fromstring(volume.XMLDesc())
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_STORAGE_VOL:
-                continue
-            raise
-        bases = tuple(element.text for element in root.iterfind("backingStore/path") if element.text)
-        yield StoredFile("volume", f"{pool.name()}/{volume.name()}", root.findtext("target/path") or "", bases)
+            bases = tuple(element.text for element in root.iterfind("backingStore/path") if element.text)
+            yield StoredFile("volume", f"{pool.name()}/{volume.name()}", root.findtext("target/path") or "", bases)

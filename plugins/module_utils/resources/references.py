@@ -194,8 +194,8 @@ def _is_of_version(domain: Domain, pools: set[str], image: str, version: Version
 
 
 def _each_once(references: Iterable[Reference]) -> list[Reference]:
-    """Return the references without further ones of one user."""
+    """Return the references without further ones of one user, in the order of what they say."""
     found: dict[str, Reference] = {}
     for reference in references:
         found.setdefault(str(reference), reference)
-    return list(found.values())
+    return sorted(found.values(), key=str)
