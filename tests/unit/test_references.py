@@ -19,7 +19,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import ImageRecord, Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.chain import DiskFile
-from ansible_collections.goldsmith.images.plugins.module_utils.disk.open_files import OpenFile
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.openers import OpenFile
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain, DomainDisk
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.glance import GlancedDomain
@@ -193,7 +193,7 @@ def test_process_is_named_and_a_qemu_by_its_domain(host):
 
 def test_real_process_that_reads_the_file_is_found(host, monkeypatch):
     monkeypatch.undo()
-    from ansible_collections.goldsmith.images.plugins.module_utils.disk.open_files import open_files
+    from ansible_collections.goldsmith.images.plugins.module_utils.disk.openers import open_files
 
     code = "import sys; f = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, host.base]

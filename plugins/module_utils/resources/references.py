@@ -17,7 +17,7 @@ from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, version_stem
 from ..catalog.store import Store
 from ..disk.backing import Headers, Identity
-from ..disk.open_files import open_files
+from ..disk.openers import open_files
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import StoragePool, list_pools
