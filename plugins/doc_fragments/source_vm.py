@@ -131,6 +131,7 @@ options:
         begins as. Looked at only while there is no such VM.
       - It has the hardware of the image and full copies of its disks; blocks are shared where the file system can do
         that. Its TPM is new. The version is not removed as long as the VM is there.
+      - O(trusted_signers) says who must have signed the version.
       - What is published from it as the same image gets the version as its C(parent).
     type: str
   adopt:

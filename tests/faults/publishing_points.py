@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,11 @@ from typing import Any
 import libvirt
 from driver import URI, Story, do, files_below, strike
 
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import read_log
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import Manifest
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.signing import read_signature_file
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.trust import TrustedSigners, require_trusted
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import digest_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
@@ -56,9 +61,15 @@ DOMAIN = f"""
 </domain>
 """
 
-PUBLISHED = ["office@1.0.disk0.raw", "office@1.0.disk1.raw", "office@1.0.manifest.json", "office@1.0.nvram"]
+PUBLISHED = [
+    *(f"office@1.0.disk{index}.{kind}" for index in (0, 1) for kind in ("raw", "pieces")),
+    "office@1.0.manifest.json",
+    "office@1.0.nvram",
+]
 OF_SOURCE = [f"source-vms/{SOURCE_VM}.{end}" for end in ("disk0.qcow2", "disk1.raw", "nvram")]
-RECORD = "office.catalog.json"
+RECORD, SIGNATURE = "office.catalog.json", "office@1.0.manifest.json.sig"
+KEY = f"{MASTERS}/key"
+LOG = "catalog.log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -71,16 +82,23 @@ class Scenario:
 
 
 PUBLISH = {"source_vm": SOURCE_VM, "generalize": False, "markers": ["stable"]}
+PREPARE = PUBLISH | {"publish": False, "markers": []}
+ABSENT = {"state": "absent", "markers": ["stable"]}
+QUARANTINED = [f".quarantine/office@1.0.*/{name}" for name in ("quarantine.json", *PUBLISHED)]
 SCENARIOS = {
-    "clone": Scenario(PUBLISH, [*PUBLISHED, RECORD, *OF_SOURCE]),
+    "clone": Scenario(PUBLISH | {"signing_key": KEY}, [*PUBLISHED, SIGNATURE, RECORD, *OF_SOURCE]),
     "convert": Scenario(PUBLISH | {"method": "convert"}, [*PUBLISHED, RECORD]),
     "generalized": Scenario(PUBLISH | {"generalize": True}, [*PUBLISHED, RECORD, *OF_SOURCE]),
     "markers": Scenario(
-        {"markers": ["stable", "canary"], "description": "text"},
+        {"markers": ["stable", "canary"], "description": "text", "labels": {"a": "b"}},
         [*PUBLISHED, RECORD, *OF_SOURCE],
         [PUBLISH | {"markers": []}],
     ),
-    "remove": Scenario({"state": "absent", "markers": ["stable"]}, OF_SOURCE, [PUBLISH]),
+    "sign": Scenario({"signing_key": KEY}, [*PUBLISHED, SIGNATURE, *OF_SOURCE], [PUBLISH | {"markers": []}]),
+    "prepared": Scenario({"publish": True, "markers": ["stable"]}, [*PUBLISHED, RECORD, *OF_SOURCE], [PREPARE]),
+    "remove": Scenario(ABSENT, [*QUARANTINED, *OF_SOURCE], [PUBLISH]),
+    "remove for good": Scenario(ABSENT | {"quarantine_days": 0}, OF_SOURCE, [PUBLISH]),
+    "restore": Scenario({"state": "restored"}, [*PUBLISHED, *OF_SOURCE], [PUBLISH, ABSENT]),
 }
 
 
@@ -109,6 +127,7 @@ def make_masters() -> None:
         stream.truncate(2 * MIB)
     with open(f"{MASTERS}/nvram", "wb") as stream:
         stream.write(os.urandom(528 * KIB))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY], check=True)
 
 
 @contextlib.contextmanager
@@ -127,18 +146,28 @@ def pool() -> Iterator[None]:
         )
     os.chmod(f"{tools}/virt-sysprep", 0o755)  # noqa: S103
     os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-    connection = libvirt.open(URI)
     xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    definition = connection.storagePoolDefineXML(xml)
-    definition.create()
+    with connected() as connection:
+        connection.storagePoolDefineXML(xml).create()
     try:
         yield
     finally:
-        forget_source(connection)
-        definition.destroy()
-        definition.undefine()
-        connection.close()
+        with connected() as connection:
+            forget_source(connection)
+            pool = connection.storagePoolLookupByName(POOL)
+            pool.destroy()
+            pool.undefine()
         shutil.rmtree(ROOT)
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[libvirt.virConnect]:
+    """A connection for the block: one that was there before libvirtd was restarted is lost."""
+    connection = libvirt.open(URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def forget_source(connection: libvirt.virConnect) -> None:
@@ -183,11 +212,26 @@ def wrong_after_fault(scenario: Scenario) -> list[str]:
             for part in data
             if digest_file(store.full_path(part.file)) != part.digest
         ]
+        wrong += wrong_signature(store, manifest, SIGNATURE in scenario.files and not scenario.before)
     store.record("office")
     converted = scenario.options.get("method") == "convert" and store.manifests()
     if not converted and not source_is_whole():
         wrong.append("the source VM is lost, and no conversion of it is published")
     return wrong
+
+
+def wrong_signature(store: Store, manifest: Manifest, is_needed: bool) -> list[str]:
+    """Return what is wrong with the signature of a version, which may be missing unless it I(is_needed)."""
+    signature = read_signature_file(store, manifest)
+    if signature is None and not is_needed:
+        return []
+    with open(f"{KEY}.pub", encoding="ascii") as stream:
+        trusted = TrustedSigners((f"it {stream.read()}",))
+    try:
+        require_trusted("the listed version", manifest.to_json(), signature, trusted)
+    except ImagesError as error:
+        return [str(error)]
+    return []
 
 
 def wrong_after_next_run(scenario: Scenario) -> list[str]:
@@ -200,13 +244,21 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
     wrong = wrong_after_fault(scenario)
     if again:
         wrong.append(f"the run after the next one still has {again} changes")
-    if files_below(POOL_PATH) != sorted(scenario.files):
-        wrong.append(f"files in the end: {files_below(POOL_PATH)}")
+    found = sorted(re.sub(r"(office@1\.0)\.[0-9a-f]{8}/", r"\1.*/", name) for name in files_below(POOL_PATH))
+    if found != sorted([*scenario.files, LOG]):
+        wrong.append(f"files in the end: {found}")
+    wrong += [f"the log does not tell how {line} ended" for line in unended_but_not_struck()]
     store = Store(POOL_PATH, Files())
     markers = sorted(store.record("office").markers) if store.manifests() else []
-    if markers != sorted([] if "state" in scenario.options else scenario.options["markers"]):
+    if markers != sorted([] if "state" in scenario.options else scenario.options.get("markers", [])):
         wrong.append(f"markers in the end: {markers}")
     return wrong
+
+
+def unended_but_not_struck() -> list[str]:
+    """Return the changes of the log that began and did not end, but for the last one that a fault may have struck."""
+    begun = [line["subject"] for line in read_log(POOL_PATH) if line["outcome"] == "begun"]
+    return begun[1:]
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ def test_error_codes_are_stable():
         "timed_out",
         "tool_failed",
         "unreachable",
+        "untrusted",
         "wrong_state",
     ]
 

@@ -249,7 +249,7 @@ def test_reader_gets_busy_while_a_writer_holds_the_lock(tmp_path):
 
 def test_last_reader_removes_the_lock_file(tmp_path):
     path = str(tmp_path / "office.lock")
-    with holder(path, "shared") as (first, _), holder(path, "shared") as (second, _said):
+    with holder(path, "shared") as (first, _told), holder(path, "shared") as (second, _said):
         let_go(second)
         assert names(tmp_path) == ["office.lock"]
         let_go(first)
@@ -318,6 +318,8 @@ def test_lock_taken_on_a_file_that_lost_its_name_is_taken_again(tmp_path, monkey
         lambda files, path: files.make_directory(path),
         lambda files, path: files.write(path, b""),
         lambda files, path: files.create(path, b""),
+        lambda files, path: files.append(path, b""),
+        lambda files, path: files.move(path, path + ".new"),
         lambda files, path: files.place(path, path + ".new"),
         lambda files, path: files.replace(path, path + ".new"),
         lambda files, path: files.remove(path),
@@ -348,6 +350,8 @@ def test_check_mode_passes_every_way_to_write_of_the_files():
         "place",
         "replace",
         "remove",
+        "append",
+        "move",
         "remove_directory",
         "set_mode",
         "set_owner_as",

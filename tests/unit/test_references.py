@@ -17,7 +17,8 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
     Provenance,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
-from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import ImageRecord, Store
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.record import ImageRecord
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.chain import DiskFile
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.openers import OpenFile
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
@@ -236,7 +237,7 @@ def test_what_was_made_from_the_version_or_is_to_be_counts(host, mark, counts):
 
 
 def test_markers_count_after_all_else(host):
-    host.store.save_record(ImageRecord("office").with_markers(["stable", "canary"], V10))
+    host.store.save_record(ImageRecord("office", markers={"stable": V10, "canary": V10}))
     host.domains = [domain("web", disk(qcow(host.other / "o", host.base)))]
 
     assert host.names() == ["domain web", "marker canary", "marker stable"]

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
-from ..catalog.naming import Version, disk_file, nvram_file
+from ..catalog.naming import Version, disk_file, nvram_file, pieces_file, signature_file
+from ..catalog.signing import sign_manifest
 from ..catalog.store import Store
 from ..collection import VERSION
-from ..disk import copying, merkle, qemu_img, sysprep
+from ..disk import copying, merkle, pieces, qemu_img, sysprep
 from ..errors import Conflict, WrongState, from_os_error
 from ..files import require_space
 from ..hypervisor.connection import Host
@@ -34,7 +35,7 @@ from .references import References
 class Publication:
     """What is to be published: the source VM as it is, or its I(snapshot).
 
-    I(operations) are those of the generalisation; none means: as it is.
+    I(operations) are those of the generalisation; none means: as it is. With I(prepared) it is not published yet.
     """
 
     image: str
@@ -44,6 +45,8 @@ class Publication:
     description: str
     operations: tuple[str, ...]
     snapshot: str | None = None
+    prepared: bool = False
+    signing_key: str | None = None
 
     @property
     def subject(self) -> str:
@@ -60,7 +63,7 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
     with store.version_lock(publication.image, publication.version), _os_errors_told(publication):
         if store.manifest(publication.image, publication.version) is not None:
             raise Conflict(f"{publication.subject} was published by another run meanwhile; run again to use it")
-        remove_leftovers(store, publication.image, publication.version)
+        store.remove_leftovers(publication.image, publication.version)
         source = _read_source_again(host, publication)
         require_space(store.path, source.space + SPACE_MARGIN, f"publishing {publication.subject}")
         written: dict[str, str] = {}
@@ -71,18 +74,15 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
                     f"{publication.origin} was written to while it was copied; nothing was published. "
                     "Leave it alone and run again"
                 )
+            if publication.signing_key is not None:
+                _write_signature(store, publication, manifest, written)
+            store.note_preparation(publication.image, publication.version, publication.prepared)
             store.commit(manifest, written)
         except BaseException:
             for path in written.values():
                 with contextlib.suppress(OSError):
                     store.files.remove(path)
             raise
-
-
-def remove_leftovers(store: Store, image: str, version: Version) -> None:
-    """Remove what an interrupted run left of the version. The version's lock is the caller's."""
-    for path in store.leftovers(image, version):
-        store.files.remove(path)
 
 
 def _read_source_again(host: Host, publication: Publication) -> SourceVm:
@@ -105,11 +105,11 @@ def _write_files(
 
     I(written) gets the path of each by its final name, before there is anything at the path.
     """
-    names, digests = [], []
+    names, trees = [], []
     for index, disk in enumerate(source.content):
         name = disk_file(publication.image, publication.version, index)
         written[name] = store.staging_path(publication.image, publication.version, name)
-        digests.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
+        trees.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
         names.append(name)
     nvram = _write_nvram(host, store, publication, source, written)
     if publication.operations:
@@ -117,11 +117,28 @@ def _write_files(
         sysprep.generalize(host.files, paths, publication.operations, usable_virt_type(host) == "kvm")
         for path in paths:
             copying.flush(path)
-        digests = [merkle.digest_file(path) for path in paths]
+        trees = [merkle.tree_of_file(path) for path in paths]
+    layers = [_write_pieces(store, publication, index, tree, written) for index, tree in enumerate(trees)]
     disks = tuple(
-        _manifest_disk(disk, name, written[name], digest) for disk, name, digest in zip(source.content, names, digests)
+        _manifest_disk(disk, name, written[name], tree, layer)
+        for disk, name, tree, layer in zip(source.content, names, trees, layers)
     )
     return _manifest(host, publication, source, disks, nvram)
+
+
+def _write_pieces(
+    store: Store, publication: Publication, index: int, tree: merkle.Tree, written: dict[str, str]
+) -> str:
+    name = pieces_file(publication.image, publication.version, index)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    pieces.write_layer(store.files, written[name], tree)
+    return name
+
+
+def _write_signature(store: Store, publication: Publication, manifest: Manifest, written: dict[str, str]) -> None:
+    name = signature_file(publication.image, publication.version)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    store.files.create(written[name], sign_manifest(manifest.to_json(), publication.signing_key))
 
 
 def _write_nvram(
@@ -135,14 +152,15 @@ def _write_nvram(
     return ManifestNvram(name, os.stat(written[name]).st_size, digest)
 
 
-def _manifest_disk(disk: DomainDisk, name: str, path: str, digest: str) -> ManifestDisk:
+def _manifest_disk(disk: DomainDisk, name: str, path: str, tree: merkle.Tree, layer: str) -> ManifestDisk:
     return ManifestDisk(
         file=name,
         target=disk.target,
         bus=disk.bus or "",
         virtual_size=os.stat(path).st_size,
         allocated=qemu_img.allocated_size(path),
-        digest=digest,
+        digest=tree.digest,
+        pieces=layer,
     )
 
 
@@ -154,6 +172,7 @@ def _manifest(
     nvram: ManifestNvram | None,
 ) -> Manifest:
     hardware = hardware_facts(source.domain.xml)
+    parent_image, parent = _parent(source)
     return Manifest(
         image=publication.image,
         version=publication.version,
@@ -177,15 +196,16 @@ def _manifest(
             snapshot=publication.snapshot,
             snapshot_id=source.snapshot.id if source.snapshot else "",
         ),
-        parent=_parent(publication, source),
+        parent=parent,
+        parent_image=parent_image if parent_image != publication.image else None,
         description=publication.description,
     )
 
 
-def _parent(publication: Publication, source: SourceVm) -> Version | None:
-    """Return the version of the same image that the source VM was made from."""
-    image, _at, version = source.facts.get("parent", "").partition("@")
-    return Version.parse(version) if image == publication.image else None
+def _parent(source: SourceVm) -> tuple[str | None, Version | None]:
+    """Return image and version that the source VM was made from, or None and None."""
+    image, _at, version = source.facts.get("parent", "").rpartition("@")
+    return (image, Version.parse(version)) if image else (None, None)
 
 
 @contextlib.contextmanager
