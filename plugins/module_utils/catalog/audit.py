@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..changes import Change
+from ..changes import SKIPPED, Change
 from ..errors import Busy, ImagesError
 from ..files import Files, sync_directory
 from ..waiting import Waiter
@@ -105,11 +105,12 @@ class AuditLog:
 
 
 def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
-    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied."""
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was done."""
     for change in plan:
         with log.entry(change) if log else contextlib.nullcontext():
-            change.apply()
-        done.append(change)
+            outcome = change.apply()
+        if outcome is not SKIPPED:
+            done.append(change)
 
 
 def audit_log_of(resource: Any, desired: Any, current: Any) -> AuditLog | None:
