@@ -178,3 +178,29 @@ def require_space(directory: str, needed: int, purpose: str, seen_free: int | No
             f"{purpose} needs {needed} bytes ({human_size(needed)}) in {directory}, but only {free} bytes "
             f"({human_size(free)}) are free; make room or use an image pool on a larger file system"
         )
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process of this host holds the lock file, without touching it (proc_locks(5)).
+
+    What another host of a shared file system holds is seen only by who tries to take the lock.
+    """
+    try:
+        inode = str(os.stat(path).st_ino)
+    except FileNotFoundError:
+        return False
+    with open("/proc/locks", encoding="ascii") as stream:
+        # 1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF. btrfs has other device numbers here than stat does.
+        return any(field.rpartition(":")[2] == inode for line in stream for field in line.split() if ":" in field[:-1])
+
+
+def file_system_type(directory: str) -> str:
+    """Return the type of the file system that the directory lies on, as C(ext4) or C(nfs4) (proc_pid_mountinfo(5))."""
+    device = os.stat(directory).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            fields = line.split()
+            if fields[2] == number:
+                return fields[fields.index("-") + 1]
+    return ""
