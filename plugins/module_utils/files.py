@@ -15,10 +15,14 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 from .errors import Busy, CheckModeWrite, NoSpace
 from .sizes import human_size
+
+_HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+_REFUSALS, _MOMENT = 5, 0.01  # so often, seconds apart, is a lock refused before it counts as held
 
 
 class Files:
@@ -92,19 +96,21 @@ class Files:
         os.chown(self.permit(path), status.st_uid, status.st_gid)
 
     @contextlib.contextmanager
-    def lock(self, path: str, subject: str) -> Iterator[None]:
+    def lock(self, path: str, subject: str, shared: bool = False) -> Iterator[None]:
         """Hold the lock file for the block, and remove it then; the kernel drops a lock when the process dies.
 
-        Raises Busy, naming I(subject), when another process holds it. Works between the hosts of an NFS share
-        too (Linux maps flock to byte-range locks there).
+        I(shared) holders hold it together, and keep out who wants it alone. Raises Busy, naming I(subject), when
+        another process holds it. Works between the hosts of an NFS share too (Linux maps flock to byte-range locks
+        there).
         """
-        descriptor = _open_locked(self.permit(path), subject)
+        descriptor = _open_locked(self.permit(path), subject, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         try:
             yield
         finally:
-            # Removed while it is held: who waits for this very file sees that it lost its name, and opens anew.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            # Removed while it is held alone: who waits for this very file sees that it lost its name, and opens anew.
+            if not shared or _becomes_exclusive(descriptor, path):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
             os.close(descriptor)
 
     def _temporary(self, path: str, data: bytes, mode: int) -> str:
@@ -131,26 +137,53 @@ class ReadOnlyFiles(Files):
         raise CheckModeWrite(f"check mode must not write {path}")
 
     @contextlib.contextmanager
-    def lock(self, path: str, subject: str) -> Iterator[None]:
+    def lock(self, path: str, subject: str, shared: bool = False) -> Iterator[None]:
         yield
 
 
-def _open_locked(path: str, subject: str) -> int:
-    """Return the descriptor of the lock file, held, and still the file of this name."""
+def _open_locked(path: str, subject: str, operation: int) -> int:
+    """Return the descriptor of the lock file, held, and still the file of this name.
+
+    A shared holder that leaves has the lock alone for a moment; so one refusal does not tell that it is held.
+    """
+    refusals = 0
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+            if _has_name(descriptor, path):
                 return descriptor
-        except FileNotFoundError:
-            pass
         except OSError as error:
-            os.close(descriptor)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+            if error.errno not in _HELD:
+                os.close(descriptor)
                 raise
-            raise Busy(f"another run is working on {subject}; wait for it to end and run again") from None
+            refusals += 1
         os.close(descriptor)
+        if refusals == _REFUSALS:
+            raise Busy(f"another run is working on {subject}; wait for it to end and run again")
+        if refusals:
+            time.sleep(_MOMENT)
+
+
+def _becomes_exclusive(descriptor: int, path: str) -> bool:
+    """Turn the shared lock into one that is held alone, when nobody else holds it and the file still has its name.
+
+    The kernel drops the shared lock before it takes the other (flock(2)): a writer that was faster removed the name,
+    and the file of that name may be another's by now.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return _has_name(descriptor, path)
+
+
+def _has_name(descriptor: int, path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    return False
 
 
 def sync_directory(path: str) -> None:

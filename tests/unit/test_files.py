@@ -149,16 +149,65 @@ def test_lock_of_a_removed_directory_is_no_error(tmp_path):
         directory.rmdir()
 
 
-def test_lock_of_a_killed_process_is_free(tmp_path):
+_PROCESS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import Busy
+from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
+"""
+_HOLDER = """
+try:
+    with Files().lock(sys.argv[2], "x", shared=sys.argv[3] == "shared"):
+        print("locked", flush=True)
+        sys.stdin.readline()
+except Busy:
+    print("busy", flush=True)
+"""
+# Takes the lock often. Alone: writes a new value to the file, in two steps. Shared: reads it; both steps must be done.
+_WORKER = """
+import random
+path, how, seed = sys.argv[2], sys.argv[3], int(sys.argv[4])
+chance, held = random.Random(seed), 0
+while held < 150:
+    alone = how == "alone"
+    try:
+        with Files().lock(path, "x", shared=not alone):
+            held += 1
+            if alone:
+                for half in ("a", "b"):
+                    with open(f"{path}.{half}", "w") as stream:
+                        stream.write(f"{seed} {held}")
+            else:
+                seen = []
+                for half in ("a", "b"):
+                    with open(f"{path}.{half}") as stream:
+                        seen.append(stream.read())
+                assert seen[0] == seen[1], seen
+    except Busy:
+        pass
+"""
+
+
+@contextlib.contextmanager
+def holder(path, how: str):
+    """A process that holds the lock shared or alone until a line comes, or says that it is held; both are told."""
+    command = [sys.executable, "-c", _PROCESS + _HOLDER, str(ROOT / "build" / "dev"), path, how]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def let_go(process) -> None:
+    process.communicate("\n", timeout=10)
+
+
+@pytest.mark.parametrize("how", ["alone", "shared"])
+def test_lock_of_a_killed_process_is_free(tmp_path, how):
     path = str(tmp_path / "office.lock")
-    code = (
-        "import sys, time; sys.path.insert(0, sys.argv[1]);"
-        "from ansible_collections.goldsmith.images.plugins.module_utils.files import Files;"
-        "lock = Files().lock(sys.argv[2], 'x'); lock.__enter__(); print('locked', flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", code, str(ROOT / "build" / "dev"), path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "locked\n"
+    with holder(path, how) as (process, said):
+        assert said == "locked"
         with pytest.raises(Busy), Files().lock(path, "x"):
             pass
         process.send_signal(signal.SIGKILL)
@@ -167,6 +216,82 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
     with Files().lock(path, "x"):
         pass
     assert names(tmp_path) == []
+
+
+def test_readers_hold_a_lock_together_and_keep_writers_out(tmp_path):
+    path = str(tmp_path / "office.lock")
+    with holder(path, "shared") as (first, first_said), holder(path, "shared") as (second, second_said):
+        assert (first_said, second_said) == ("locked", "locked")
+        with holder(path, "alone") as (_writer, said):
+            assert said == "busy"
+        let_go(first)
+        assert names(tmp_path) == ["office.lock"]
+        with pytest.raises(Busy), Files().lock(path, "x"):
+            pass
+        with holder(path, "shared") as (_third, said):
+            assert said == "locked"
+        let_go(second)
+
+    # The third was killed, and killed readers remove nothing: the next one does.
+    with Files().lock(path, "x", shared=True):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_reader_gets_busy_while_a_writer_holds_the_lock(tmp_path):
+    path = str(tmp_path / "office.lock")
+    with holder(path, "alone") as (writer, _said), holder(path, "shared") as (_reader, said):
+        assert said == "busy"
+        let_go(writer)
+
+    assert names(tmp_path) == []
+
+
+def test_last_reader_removes_the_lock_file(tmp_path):
+    path = str(tmp_path / "office.lock")
+    with holder(path, "shared") as (first, _), holder(path, "shared") as (second, _said):
+        let_go(second)
+        assert names(tmp_path) == ["office.lock"]
+        let_go(first)
+
+    assert names(tmp_path) == []
+
+
+def test_reader_leaves_the_file_of_a_writer_that_came_while_it_let_go(tmp_path, monkeypatch):
+    """The kernel drops the shared lock before it gives the other: a writer may hold, remove and make the file anew."""
+    path = str(tmp_path / "office.lock")
+    flock, later = files_module.fcntl.flock, contextlib.ExitStack()
+
+    def writer_first(descriptor, operation):
+        monkeypatch.setattr(files_module.fcntl, "flock", flock)
+        flock(descriptor, files_module.fcntl.LOCK_UN)
+        with Files().lock(path, "x"):
+            pass
+        later.enter_context(Files().lock(path, "x"))
+        return flock(descriptor, operation)
+
+    with Files().lock(path, "x", shared=True):
+        monkeypatch.setattr(files_module.fcntl, "flock", writer_first)
+
+    assert names(tmp_path) == ["office.lock"]
+    with pytest.raises(Busy), Files().lock(path, "x", shared=True):
+        pass
+    later.close()
+    assert names(tmp_path) == []
+
+
+def test_writers_stay_alone_among_many_readers(tmp_path):
+    path = str(tmp_path / "office.lock")
+    for half in ("a", "b"):
+        (tmp_path / f"office.lock.{half}").write_text("0 0")
+    workers = []
+    for seed, how in enumerate(["alone", "alone", "shared", "shared", "shared"]):
+        command = [sys.executable, "-c", _PROCESS + _WORKER, str(ROOT / "build" / "dev"), path, how, str(seed)]
+        workers.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+    complaints = [worker.communicate(timeout=60)[1] for worker in workers]
+
+    assert complaints == ["", "", "", "", ""]
+    assert names(tmp_path) == ["office.lock.a", "office.lock.b"]
 
 
 def test_lock_taken_on_a_file_that_lost_its_name_is_taken_again(tmp_path, monkeypatch):

@@ -213,6 +213,16 @@ def test_version_is_locked_once(store):
         second.__enter__()
 
 
+def test_version_is_read_by_many_and_removed_by_none_meanwhile(store):
+    with store.version_lock("office", V10, shared=True), store.version_lock("office", V10, shared=True):
+        with pytest.raises(Busy, match=r"image office version 1\.0"), store.version_lock("office", V10):
+            pass
+        with store.version_lock("office", V11):
+            pass
+    with store.version_lock("office", V10):
+        pass
+
+
 def test_markers_move_and_are_on_one_version(store):
     record = ImageRecord("office").with_markers(["stable", "canary"], V10).with_markers(["canary"], V11)
 

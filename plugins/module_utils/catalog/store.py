@@ -227,9 +227,11 @@ class Store:
             ]
         return found
 
-    def version_lock(self, image: str, version: Version) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of one version: who publishes or removes it. Raises Busy."""
-        return self._lock(version_stem(image, version) + ".lock", f"image {image} version {version}")
+    def version_lock(
+        self, image: str, version: Version, shared: bool = False
+    ) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of one version: who publishes or removes it alone, who reads it long I(shared). Raises Busy."""
+        return self._lock(version_stem(image, version) + ".lock", f"image {image} version {version}", shared)
 
     def image_lock(self, image: str) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the image's record. Raises Busy."""
@@ -241,8 +243,8 @@ class Store:
             if name.startswith(f".{catalog_file(image)}."):
                 self.files.remove(self.full_path(name))
 
-    def _lock(self, name: str, subject: str) -> contextlib.AbstractContextManager[None]:
-        return self.files.lock(self.partial_path(name), subject)
+    def _lock(self, name: str, subject: str, shared: bool = False) -> contextlib.AbstractContextManager[None]:
+        return self.files.lock(self.partial_path(name), subject, shared)
 
     def _read_manifest(self, name: str) -> Manifest:
         path = self.full_path(name)

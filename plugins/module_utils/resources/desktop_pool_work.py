@@ -28,6 +28,7 @@ from ..hypervisor.metadata import Mark
 from ..waiting import Waiter
 from .desktop_pool_blueprint import Blueprint, macs_of
 from .desktop_pool_desktops import Desktop, is_desktop
+from .desktop_pool_names import host_label
 
 _PATIENCE = 30  # seconds
 LOCKS = "/run/goldsmith-images"  # desktops are domains of this host, whoever shares its image pools
@@ -126,12 +127,12 @@ class DesktopWork:
             undo.pop_all()
 
     def _hold_version(self, held: contextlib.ExitStack) -> None:
-        """Have nobody remove the version meanwhile. Another desktop pool holds it for a moment: that is waited for."""
+        """Have nobody remove the version meanwhile. Who publishes holds it alone for a moment: that is waited for."""
         manifest, store = self._require_blueprint().manifest, self._store()
 
         def take() -> str:
             try:
-                held.enter_context(store.version_lock(manifest.image, manifest.version))
+                held.enter_context(store.version_lock(manifest.image, manifest.version, shared=True))
             except Busy as busy:
                 return str(busy)
             return ""
@@ -164,7 +165,8 @@ class DesktopWork:
 
     def _overlay(self, base: str) -> bytes:
         if base not in self._overlays:
-            scratch = self._store().partial_path(f"desktop-pool.{self.pool}.qcow2")
+            # Hosts that share the image pool may have desktop pools of one name.
+            scratch = self._store().partial_path(f"desktop-pool.{self.pool}.{host_label()}.qcow2")
             self._overlays[base] = empty_overlay(self.host.files, scratch, base)
         return self._overlays[base]
 

@@ -56,7 +56,7 @@ def draw(host: Host, desired: Desired, pool_path: str, reference: ImageReference
         summary={**mark.facts, "vcpus": vm.hardware.vcpus, "memory": vm.hardware.memory,
                  "disks": [disk.story for disk in disks]},
         detail="; ".join([f"from image {manifest.image} {manifest.version}", *(disk.story for disk in disks)]),
-        making=lambda _host: _still_published(store, manifest),
+        making=lambda _host: _kept(store, manifest),
         vm=replace(vm, unplaced=(), tpm_is_staged=False),
     )  # fmt: skip
 
@@ -103,8 +103,9 @@ def _definition(
 
 
 @contextlib.contextmanager
-def _still_published(store: Store, manifest: Manifest) -> Iterator[None]:
-    """Raise Busy after the block when the version was removed: its files never change, but some may have gone."""
-    yield
-    if store.manifest(manifest.image, manifest.version) is None or store.damage(manifest):
-        raise Busy(f"image {manifest.image} {manifest.version} was removed while it was copied; nothing was made")
+def _kept(store: Store, manifest: Manifest) -> Iterator[None]:
+    """Have nobody remove the version during the block. Raises Busy when somebody works on it, or did just now."""
+    with store.version_lock(manifest.image, manifest.version, shared=True):
+        if store.manifest(manifest.image, manifest.version) is None or store.damage(manifest):
+            raise Busy(f"image {manifest.image} {manifest.version} was removed in this moment; nothing was made")
+        yield
