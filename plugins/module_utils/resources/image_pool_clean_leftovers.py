@@ -7,18 +7,19 @@ Every such file is written under a lock. It is rubbish when it is old enough, it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS
+from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, Version, is_version, manifest_file
 from ..files import is_locked
 from ..sizes import human_size
 from .desktop_pool_work import LOCKS
 from .image_pool_clean_retention import named
 
-_VERSION_FILE = re.compile(r"([^@]+@\d+\.\d+)\..+")
+_VERSION_FILE = re.compile(r"(([^@]+)@(\d+\.\d+))\..+")
 _SOURCE_VM_FILE = re.compile(r"(.+)\.(disk\d+\..+|nvram)")
 _SNAPSHOT_FILE = re.compile(r"([^@]+)@.+")
 _TOOL_FILE = re.compile(r"(tool-.+)\.(iso|json)")
@@ -58,15 +59,32 @@ def find_leftovers(pool_path: str, users: Users, now: float, minimal_age: int) -
     """
     found = []
     for path, kind in sorted(_left(pool_path)):
-        try:
-            status = os.stat(path, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
         lock = path if kind == "lock file" else lock_of(pool_path, path)
-        age = max(0.0, now - status.st_mtime)
-        kept = _why_kept(path, kind, lock, users, age < minimal_age)
-        found.append(Leftover(path, kind, age, status.st_blocks * 512, lock, kept))
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_read(path, kind, lock, users, now, minimal_age))
     return found
+
+
+def find_lost_files(pool_path: str, users: Users, now: float, minimal_age: int) -> list[Leftover]:
+    """Return the data files of versions that have no manifest: a run was killed just before its commit, or the manifest
+    was lost.
+    """
+    found = []
+    for path in plain_files(pool_path):
+        version = version_of(path)
+        if version is None or os.path.exists(os.path.join(pool_path, manifest_file(*version))):
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_read(path, "data file", lock_of(pool_path, path), users, now, minimal_age))
+    return found
+
+
+def version_of(path: str) -> tuple[str, Version] | None:
+    """Return image and version that a file in a pool's directory is of by its name, or None."""
+    match = _VERSION_FILE.fullmatch(os.path.basename(path))
+    if match is None or match[2].startswith(".") or not is_version(match[3]):
+        return None
+    return match[2], Version.parse(match[3])
 
 
 def lock_of(pool_path: str, path: str) -> str | None:
@@ -120,6 +138,13 @@ def plain_files(directory: str) -> list[str]:
             return sorted(entry.path for entry in entries if entry.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
+
+
+def _read(path: str, kind: str, lock: str | None, users: Users, now: float, minimal_age: int) -> Leftover:
+    status = os.stat(path, follow_symlinks=False)
+    age = max(0.0, now - status.st_mtime)
+    kept = _why_kept(path, kind, lock, users, age < minimal_age)
+    return Leftover(path, kind, age, status.st_blocks * 512, lock, kept)
 
 
 def _why_kept(path: str, kind: str, lock: str | None, users: Users, young: bool) -> str | None:

@@ -22,12 +22,11 @@ from ..hypervisor.domains import Domain
 from ..sizes import human_size
 from .desktop_pool_desktops import is_desktop
 from .desktop_pool_names import host_label, is_desktop_file
-from .image_pool_clean_leftovers import Users, human_age, is_temporary, plain_files
+from .image_pool_clean_leftovers import Users, human_age, is_temporary, plain_files, version_of
 from .image_pool_clean_retention import named
 from .source_vm_disks import made_here, nvram_path
 
-_VERSION_DATA = re.compile(r"[^@]+@\d+\.\d+\..+")
-_CATALOGUE = re.compile(r".+\.catalog\.json|catalog\.log\.jsonl(\..+)?|tool-.+\.iso")
+_CATALOGUE = re.compile(r".+\.catalog\.json|catalog\.log(\.\d+)?\.jsonl|tool-.+\.iso")
 _TOOL_RECORD = re.compile(r"(tool-.+)\.json")
 _DESKTOP_FILE = re.compile(r"[^.]+\.([a-z0-9-]+)\.[^@]+@\d+\.\d+\..+")
 # File systems that several hosts mount at once (libvirt formatstorage, "Network Filesystem pool").
@@ -101,7 +100,7 @@ def _candidates(pool_path: str, domains: Sequence[Domain]) -> Iterator[str]:
     for path in plain_files(pool_path):
         name = os.path.basename(path)
         record = _TOOL_RECORD.fullmatch(name)
-        is_ours = _CATALOGUE.fullmatch(name) or _VERSION_DATA.fullmatch(name)
+        is_ours = _CATALOGUE.fullmatch(name) or version_of(path)
         if record:
             is_ours = record[1].removeprefix("tool-") in tools
         if not is_ours and not name.startswith("."):

@@ -19,7 +19,9 @@ QUARANTINE = ".quarantine"
 Overlays = Callable[[Manifest], int]
 
 
-def usage_report(pool_path: str, manifests: Iterable[Manifest], overlays: Overlays, orphans: Iterable[str]) -> dict[str, Any]:
+def usage_report(
+    pool_path: str, manifests: Iterable[Manifest], overlays: Overlays, orphans: Iterable[str]
+) -> dict[str, Any]:
     """Return what the pool's files take up; I(overlays) tells how many disks stand on a version.
 
     C(allocated) is what files really take up on the file system (st_blocks, stat(2)): a hole takes up nothing.
