@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, Version, is_version, manifest_file
 from ..files import is_locked
@@ -28,7 +29,11 @@ _SCRATCH = re.compile(r"(desktop-pool\..+)\.qcow2")
 # What Files.write and Files.create make before they give it its name.
 _TEMPORARY = re.compile(r"\.(.+)\.new-[a-z0-9_]{8}")
 
-Users = Callable[[str], Sequence[str]]
+
+class Users(Protocol):
+    """Tells who uses a file. That one of the files I(besides) stands on it does not count: they go away together."""
+
+    def __call__(self, path: str, besides: Collection[str] = ()) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)

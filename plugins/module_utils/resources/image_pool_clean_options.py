@@ -7,7 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .. import actor
 from ..catalog.naming import check_image_name, check_name
+from ..catalog.quarantine import DEFAULT_DAYS
 from ..errors import BadInput
 from ..sizes import parse_size
 
@@ -16,12 +18,13 @@ OPTIONS = {
     "images": {"type": "list", "elements": "str"},
     "keep_versions": {"type": "int"},
     "keep_days": {"type": "int"},
-    "quarantine_days": {"type": "int", "default": 30},
+    "quarantine_days": {"type": "int", "default": DEFAULT_DAYS},
     "partial_age": {"type": "int", "default": 24},
     "orphans": {"type": "str", "choices": ["report", "quarantine"], "default": "report"},
     "scrub": {"type": "bool", "default": False},
     "scrub_rate": {"type": "str"},
     "scrub_older_than": {"type": "int", "default": 30},
+    **actor.OPTIONS,
 }
 
 HOUR, DAY = 3600, 86400  # seconds
@@ -41,6 +44,7 @@ class Desired:
     scrub: bool
     scrub_rate: int | None
     scrub_older_than: int
+    actor: str = ""
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -56,6 +60,7 @@ class Desired:
             scrub=params["scrub"],
             scrub_rate=_rate(params["scrub_rate"]),
             scrub_older_than=_at_least(0, params, "scrub_older_than") or 0,
+            actor=actor.actor_of(params["actor"]),
         )
 
     def covers(self, image: str) -> bool:

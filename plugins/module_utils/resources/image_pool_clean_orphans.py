@@ -8,10 +8,11 @@ there by its name. Whether somebody uses another file is asked of the references
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..catalog.naming import DESKTOPS, SOURCE_VMS, tool_image_of
 from ..catalog.snapshots import MANIFEST_SUFFIX, SnapshotStore
@@ -61,21 +62,22 @@ def find_orphans(
     """
     shared = is_shared(pool_path)
     owned, doubt = _owned(pool_path, named_by_manifests, domains)
-    found = []
+    found = {}
     for path in _candidates(pool_path, domains):
-        if os.path.realpath(path) in owned:
-            continue
-        try:
-            status = os.stat(path, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        using = users(path)
-        if using and os.path.dirname(path) != pool_path:
-            continue  # a disk that somebody runs on has its place there
-        age = max(0.0, now - status.st_mtime)
-        kept = f"used by {named(using)}" if using else _why_kept(path, shared, doubt, age < young)
-        found.append(Orphan(path, age, status.st_blocks * 512, kept))
-    return sorted(found, key=lambda orphan: orphan.path)
+        if os.path.realpath(path) not in owned:
+            with contextlib.suppress(FileNotFoundError):
+                status = os.stat(path, follow_symlinks=False)
+                age = max(0.0, now - status.st_mtime)
+                kept = _why_kept(pool_path, path, shared, doubt, age < young)
+                found[path] = Orphan(path, age, status.st_blocks * 512, kept)
+    movable = [path for path, orphan in found.items() if orphan.kept is None]
+    for path, orphan in list(found.items()):
+        using = users(path, movable)
+        if using and os.path.dirname(path) == pool_path:
+            found[path] = replace(orphan, kept=f"used by {named(using)}")
+        elif using:
+            del found[path]  # a disk that somebody runs on has its place there
+    return sorted(found.values(), key=lambda orphan: orphan.path)
 
 
 def is_shared(pool_path: str) -> bool:
@@ -83,15 +85,18 @@ def is_shared(pool_path: str) -> bool:
     return _SHARED_FILE_SYSTEMS.fullmatch(file_system_type(pool_path)) is not None
 
 
-def _why_kept(path: str, shared: bool, doubt: str | None, is_young: bool) -> str | None:
+def _why_kept(pool_path: str, path: str, shared: bool, doubt: str | None, is_young: bool) -> str | None:
     if doubt:
         return doubt
-    desktop = _DESKTOP_FILE.fullmatch(os.path.basename(path)) if f"/{DESKTOPS}/" in path else None
-    if desktop and desktop[1] != host_label():
-        return f"it is of a desktop of host {desktop[1]}"
-    if shared and not desktop:
+    if shared and not _host_of_desktop_file(pool_path, path):
         return "a domain of another host may use it: the file system is shared"
     return "younger than partial_age" if is_young else None
+
+
+def _host_of_desktop_file(pool_path: str, path: str) -> str | None:
+    """Return the host whose desktop the file was made for, or None when it was made for no desktop."""
+    match = _DESKTOP_FILE.fullmatch(os.path.basename(path))
+    return match[1] if match and path.startswith(os.path.join(pool_path, DESKTOPS) + os.sep) else None
 
 
 def _candidates(pool_path: str, domains: Sequence[Domain]) -> Iterator[str]:
@@ -112,7 +117,9 @@ def _candidates(pool_path: str, domains: Sequence[Domain]) -> Iterator[str]:
                 path = os.path.join(below, name)
                 desktop = name.partition(".")[0]  # no host name has a dot
                 of_desktop = directory == DESKTOPS and desktop in desktops and is_desktop_file(name, desktop)
-                if not of_desktop and not is_temporary(path) and os.path.isfile(path) and not os.path.islink(path):
+                # What is of another host's desktops, that host knows.
+                elsewhere = _host_of_desktop_file(pool_path, path) not in (None, host_label())
+                if not of_desktop and not elsewhere and not is_temporary(path) and _is_plain(path):
                     yield path
 
 
@@ -143,3 +150,7 @@ def _owned(pool_path: str, of_manifests: Iterable[str], domains: Sequence[Domain
 def _is_of(path: str, source_vm: str) -> bool:
     """Whether the file is a part of a snapshot of the VM besides its layers."""
     return os.path.basename(path).startswith(f"{source_vm}@")
+
+
+def _is_plain(path: str) -> bool:
+    return os.path.isfile(path) and not os.path.islink(path)

@@ -17,7 +17,8 @@ _NAMED = 3  # users and markers that a reason names; the rest are counted
 class Candidate:
     """A version as retention sees it. I(age) is in seconds, since it came into the pool.
 
-    I(state) is that of the version (docs/catalog-format). I(disabled) means the version itself, not its image.
+    I(state) is that of the version (docs/catalog-format). I(disabled) means the version itself, not its image;
+    I(busy) that a run works on it now.
     """
 
     image: str
@@ -27,6 +28,7 @@ class Candidate:
     disabled: bool = False
     markers: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    busy: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -70,6 +72,8 @@ def decide(candidates: Iterable[Candidate], policy: Policy) -> list[Decision]:
 
 def why_kept(candidate: Candidate) -> str | None:
     """Return what holds the version, whatever the policy says, or None."""
+    if candidate.busy:
+        return "a run is at work on it"
     if candidate.state == "deployment_done":
         return "prepared, and not published yet"
     if candidate.state not in ("available", "partially_available", "disabled", "failed"):

@@ -6,29 +6,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from ..catalog.manifest import Manifest
-from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, tool_image_of
+from ..catalog.naming import DESKTOPS, PARTIAL, QUARANTINE, SOURCE_VMS, tool_image_of
+from ..files import allocated
 from .image_pool_clean_leftovers import plain_files
-
-QUARANTINE = ".quarantine"
-
-Overlays = Callable[[Manifest], int]
+from .image_pool_clean_versions import Copy
 
 
-def usage_report(
-    pool_path: str, manifests: Iterable[Manifest], overlays: Overlays, orphans: Iterable[str]
-) -> dict[str, Any]:
-    """Return what the pool's files take up; I(overlays) tells how many disks stand on a version.
+def usage_report(pool_path: str, copies: Iterable[Copy], orphans: Iterable[str]) -> dict[str, Any]:
+    """Return what the pool's files take up; the I(copies) are in the order of their images.
 
     C(allocated) is what files really take up on the file system (st_blocks, stat(2)): a hole takes up nothing.
     """
     file_system = shutil.disk_usage(pool_path)
-    by_image = groupby(manifests, key=lambda manifest: manifest.image)
-    images = [_image(pool_path, name, versions, overlays) for name, versions in by_image]
+    by_image = groupby(copies, key=lambda copy: copy.manifest.image)
+    images = [_image(name, versions) for name, versions in by_image]
     tools = [path for path in plain_files(pool_path) if tool_image_of(path)]
     return {
         "capacity": file_system.total,
@@ -45,27 +40,15 @@ def usage_report(
     }
 
 
-def allocated(paths: Iterable[str]) -> int:
-    """Return what the files take up; one with several names takes it up once, one that is gone nothing."""
-    sizes = {}
-    for path in paths:
-        try:
-            status = os.stat(path, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(sizes.values())
-
-
-def _image(pool_path: str, name: str, manifests: Iterable[Manifest], overlays: Overlays) -> dict[str, Any]:
+def _image(name: str, copies: Iterable[Copy]) -> dict[str, Any]:
     versions = [
         {
-            "version": str(manifest.version),
-            "virtual_size": sum(disk.virtual_size for disk in manifest.disks),
-            "allocated": allocated(os.path.join(pool_path, file) for file in manifest.files),
-            "overlays": overlays(manifest),
+            "version": str(copy.manifest.version),
+            "virtual_size": sum(disk.virtual_size for disk in copy.manifest.disks),
+            "allocated": copy.allocated,
+            "overlays": copy.overlays,
         }
-        for manifest in manifests
+        for copy in copies
     ]
     summed = {key: sum(version[key] for version in versions) for key in ("virtual_size", "allocated", "overlays")}
     return {"name": name, **summed, "versions": versions}
