@@ -74,6 +74,30 @@ class Files:
         os.rename(self.permit(source), self.permit(path))
         sync_directory(os.path.dirname(path))
 
+    def move(self, source: str, path: str) -> None:
+        """Give the file I(source) another name, on the same file system, durably. Its content is not flushed.
+
+        Raises FileExistsError when the name is taken by another file; a move that a killed run began is ended.
+        """
+        try:
+            os.link(self.permit(source), self.permit(path))
+        except FileExistsError:
+            if not os.path.samefile(source, path):
+                raise
+        sync_directory(os.path.dirname(path))
+        os.unlink(source)
+        sync_directory(os.path.dirname(source))
+
+    def append(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Append the bytes to the file durably; it is made when it is missing."""
+        is_new = not os.path.exists(path)
+        descriptor = os.open(self.permit(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "ab", buffering=0) as stream:
+            stream.write(data)
+            os.fsync(stream.fileno())
+        if is_new:
+            sync_directory(os.path.dirname(path))
+
     def remove(self, path: str) -> None:
         """Remove the file, if it is there."""
         with contextlib.suppress(FileNotFoundError):
@@ -184,6 +208,19 @@ def _has_name(descriptor: int, path: str) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     return False
+
+
+def is_locked(path: str) -> bool:
+    """Whether a process of this host holds the lock file of this name, as the kernel's list of locks tells (proc(5)).
+
+    The file is not touched: who tries a lock keeps others from taking it in that moment.
+    """
+    try:
+        inode = f":{os.stat(path).st_ino}"
+    except FileNotFoundError:
+        return False
+    with open("/proc/locks", encoding="ascii") as stream:
+        return any(field.endswith(inode) for line in stream for field in line.split())
 
 
 def sync_directory(path: str) -> None:

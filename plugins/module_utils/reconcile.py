@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
+from .catalog.audit import AuditLog
 from .changes import Change
 from .errors import ImagesError, from_os_error
 from .files import Files
@@ -25,7 +26,9 @@ from .hypervisor.connection import Host, open_host
 class Resource(Protocol):
     """What a managed thing offers to L(run). C(Desired.from_params) checks what options alone can tell.
 
-    A resource whose changes carry notes also has a C(notes_key), by which the result has them.
+    A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
+    catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
+    itself has C(to_results(current)) in place of C(to_result).
     """
 
     result_key: str
@@ -50,12 +53,14 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
             if not module.check_mode:
+                log = _audit_log(resource, desired, current)
                 for change in plan:
-                    change.apply()
+                    with log.entry(change) if log else contextlib.nullcontext():
+                        change.apply()
                     done.append(change)
                 if plan:
                     current = resource.observe(desired)
-            result = {resource.result_key: resource.to_result(current), **_notes(resource, plan)}
+            result = {**_results(resource, current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 
 
@@ -109,6 +114,17 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
+
+
+def _audit_log(resource: Resource, desired: Any, current: Any) -> AuditLog | None:
+    """Return the log of the catalogue that the resource changes, or None."""
+    open_log = getattr(resource, "audit_log", None)
+    return open_log(desired, current) if open_log else None
+
+
+def _results(resource: Resource, current: Any) -> dict[str, Any]:
+    to_results = getattr(resource, "to_results", None)
+    return to_results(current) if to_results else {resource.result_key: resource.to_result(current)}
 
 
 def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:

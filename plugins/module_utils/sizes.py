@@ -38,16 +38,16 @@ def parse_size(text: str | int, option: str = "size") -> int:
     return int(size)
 
 
-def parse_memory(text: str | None) -> int | None:
+def parse_memory(text: str | None, option: str = "memory") -> int | None:
     """Return the memory of a guest in bytes, in whole mebibytes: what lies between, machines round up too.
 
     None stays None. Raises BadInput for what is no size, and for what is too little for a guest.
     """
     if text is None:
         return None
-    size = parse_size(text, "memory")
+    size = parse_size(text, option)
     if size < MINIMAL_MEMORY:
-        raise BadInput(f"memory: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
+        raise BadInput(f"{option}: {text!r} is {size} bytes, too little for a guest; name a unit, as 2GiB or 512 MiB")
     return -(-size // MEBIBYTE) * MEBIBYTE
 
 

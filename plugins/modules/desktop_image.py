@@ -261,7 +261,11 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources import 
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=desktop_image_options.OPTIONS | connection.OPTIONS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=desktop_image_options.OPTIONS | connection.OPTIONS,
+        mutually_exclusive=desktop_image_options.MUTUALLY_EXCLUSIVE,
+        supports_check_mode=True,
+    )
     run(module, desktop_image.DesktopImage)
 
 

@@ -143,14 +143,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import connection
 from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import run_info
-from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image_version
+from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image_info
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=desktop_image_version.INFO_OPTIONS | connection.OPTIONS, supports_check_mode=True
-    )
-    run_info(module, desktop_image_version.collect)
+    module = AnsibleModule(argument_spec=desktop_image_info.INFO_OPTIONS | connection.OPTIONS, supports_check_mode=True)
+    run_info(module, desktop_image_info.collect)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ FLOORS = (
     ("module_utils/appliance/", 2),
     ("module_utils/", 1),
     ("modules/", 5),
-    ("action/", 5),
+    ("plugin_utils/", 5),
+    ("filter/", 5),
+    ("action/", 6),
     ("doc_fragments/", 0),
 )
 # On the same floor, side by side: they do not know each other.

@@ -16,6 +16,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
     SourceDisk,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.record import ImageRecord
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     BadInput,
     Conflict,
@@ -95,26 +96,36 @@ def published(version: Version = V10, **given) -> PublishedVersion:
         hardware="<domain/>",
         provenance=replace(provenance, **of_provenance),
     )
-    return replace(PublishedVersion("/srv/golden", manifest, (), "", (), ()), **given)
+    record = record_of(given.pop("markers", ()), version)
+    return replace(PublishedVersion("/srv/golden", manifest, record), **given)
+
+
+def record_of(markers=(), version: Version = V10, **given) -> ImageRecord:
+    return replace(ImageRecord("office", markers=dict.fromkeys(markers, version)), **given)
 
 
 def current(**given) -> Current:
     there = {
         "pool_path": "/srv/golden",
         "architecture": "x86_64",
+        "version": V10,
+        "record": ImageRecord("office"),
         "published": None,
         "versions": (),
-        "markers": {},
         "leftovers": (),
         "free": 100 * GIB,
         "source": source(),
         "operations": OPERATIONS,
     }
+    if "markers" in given:
+        given["record"] = ImageRecord("office", markers=given.pop("markers"))
     return Current(**(there | given))
 
 
 def existing(**given) -> Current:
-    return current(**({"published": published(), "versions": (V10,), "operations": ()} | given))
+    there = {"published": published(), "versions": (V10,), "operations": ()} | given
+    record = {"record": there["published"].record} if there["published"] else {}
+    return current(**(record | there))
 
 
 def sentences(wanted: Desired, there: Current) -> list[str]:
@@ -188,7 +199,7 @@ BEFORE = OfSnapshot("before", "1")
             existing(markers={"stable": V11}),
             ["move marker stable of image office (from 1.1 to 1.0)"],
         ),
-        ({"description": "new"}, existing(), ["describe image office 1.0"]),
+        ({"description": "new"}, existing(), ["edit image office 1.0 (description)"]),
         ({"description": ""}, existing(), []),
         ({}, existing(leftovers=("/x",)), ["remove leftovers of an interrupted run of image office 1.0"]),
         # a conversion that was interrupted after its commit
@@ -202,15 +213,19 @@ BEFORE = OfSnapshot("before", "1")
         (CLONE, existing(**CONVERTED), []),
         # absent
         ({"state": "absent"}, current(), []),
-        ({"state": "absent"}, existing(), ["remove image office 1.0"]),
+        ({"state": "absent"}, existing(), ["remove image office 1.0 (to the quarantine for 7 days)"]),
         (
             {"state": "absent", "markers": ["stable"]},
             existing(published=published(markers=("stable",))),
-            ["remove image office 1.0"],
+            ["remove image office 1.0 (to the quarantine for 7 days)"],
         ),
         ({"state": "absent"}, current(leftovers=("/x",)), ["remove what is left of image office 1.0"]),
         ({"state": "absent"}, current(markers={"stable": V10}), ["remove what is left of image office 1.0"]),
-        ({"state": "absent"}, existing(published=published(damage=("x is missing",))), ["remove image office 1.0"]),
+        (
+            {"state": "absent"},
+            existing(published=published(damage=("x is missing",))),
+            ["remove image office 1.0 (to the quarantine for 7 days)"],
+        ),
     ],
 )
 def test_plan_says_what_has_to_change(given, there, expected):
@@ -220,8 +235,8 @@ def test_plan_says_what_has_to_change(given, there, expected):
 @pytest.mark.parametrize(
     ("given", "there", "error", "message"),
     [
-        ({}, current(), NotFound, r"no version 1.0 in pool golden \(published versions: none\); say source_vm"),
-        ({}, current(versions=(V11, V23)), NotFound, r"published versions: 1.1, 2.3"),
+        ({}, current(), NotFound, r"no version 1.0 in pool golden \(versions there: none\); say source_vm"),
+        ({}, current(versions=(V11, V23)), NotFound, r"versions there: 1.1, 2.3"),
         (CLONE, current(source=None), NotFound, r"no source VM src on this host; make it with"),
         (CLONE, current(source=source(mark=None)), Conflict, r"domain src is not a source VM .* can also adopt"),
         (CLONE, current(source=source(mark=Mark("desktop"))), Conflict, r"domain src is not a source VM"),

@@ -20,12 +20,19 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
     SourceDisk,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version, disk_file, nvram_file
-from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import ImageRecord, Store
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.quarantine import Removal
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.record import (
+    ImageRecord,
+    MarkerMove,
+    VersionEdits,
+)
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import Busy, Conflict, Damaged, NotFound
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 
 V10, V11, V110 = Version(1, 0), Version(1, 1), Version(1, 10)
 SIZE = 4096
+FOR_GOOD = Removal(days=0)
 
 
 def make_manifest(image: str = "office", version: Version = V10) -> Manifest:
@@ -53,6 +60,10 @@ def write_files(store: Store, manifest: Manifest) -> dict[str, str]:
         with open(path, "wb") as stream:
             stream.truncate(manifest.sizes[name])
     return written
+
+
+def marked(**markers: Version) -> ImageRecord:
+    return ImageRecord("office", markers=markers)
 
 
 def publish(store: Store, image: str = "office", version: Version = V10) -> Manifest:
@@ -224,18 +235,20 @@ def test_version_is_read_by_many_and_removed_by_none_meanwhile(store):
 
 
 def test_markers_move_and_are_on_one_version(store):
-    record = ImageRecord("office").with_markers(["stable", "canary"], V10).with_markers(["canary"], V11)
+    move = MarkerMove("2026-01-01T00:00:00Z", "alice", V10)
+    record = marked(stable=V10, canary=V10).with_marker("canary", V11, move)
 
     store.save_record(record)
 
     assert store.record("office") == record
     assert record.markers_of(V10) == ["stable"]
     assert record.markers_of(V11) == ["canary"]
+    assert store.record("office").moves == {"canary": move}
 
 
 def test_description_is_edited_beside_the_manifest(store):
     manifest = publish(store)
-    record = ImageRecord("office").with_description(V10, "edited")
+    record = ImageRecord("office").with_edits(V10, VersionEdits(description="edited"))
 
     store.save_record(record)
 
@@ -247,7 +260,7 @@ def test_record_that_a_dead_writer_left_is_cleared_away(store):
     with open(store.full_path(".office.catalog.json.new-abc"), "wb"):
         pass
 
-    store.save_record(ImageRecord("office").with_markers(["stable"], V10))
+    store.save_record(marked(stable=V10))
 
     assert names(store) == ["office.catalog.json"]
 
@@ -259,7 +272,7 @@ def test_damaged_record_is_refused(store, content):
     with open(store.full_path("office.catalog.json"), "w", encoding="ascii") as stream:
         stream.write(content)
 
-    with pytest.raises(Damaged, match=r"office.catalog.json is not an image record .* set its markers again"):
+    with pytest.raises(Damaged, match=r"office.catalog.json is not an image record .* set its markers again."):
         store.record("office")
 
 
@@ -274,9 +287,9 @@ def test_record_of_a_later_schema_is_refused(store):
 def test_removed_version_leaves_the_others(store):
     publish(store)
     publish(store, version=V11)
-    store.save_record(ImageRecord("office").with_markers(["old"], V10).with_markers(["stable"], V11))
+    store.save_record(marked(old=V10, stable=V11))
 
-    store.remove_version("office", V10)
+    store.remove_version("office", V10, FOR_GOOD)
 
     assert [found.version for found in store.manifests()] == [V11]
     assert store.record("office").markers == {"stable": V11}
@@ -284,9 +297,9 @@ def test_removed_version_leaves_the_others(store):
 
 def test_record_goes_with_the_last_version(store):
     publish(store)
-    store.save_record(ImageRecord("office").with_markers(["stable"], V10))
+    store.save_record(marked(stable=V10))
 
-    store.remove_version("office", V10)
+    store.remove_version("office", V10, FOR_GOOD)
 
     assert names(store) == []
     assert partial_names(store) == []
@@ -296,7 +309,7 @@ def test_removal_that_stopped_after_the_manifest_is_ended_by_the_next(store):
     publish(store)
     store.files.remove(store.full_path("office@1.0.manifest.json"))
 
-    store.remove_version("office", V10)
+    store.remove_version("office", V10, FOR_GOOD)
 
     assert names(store) == []
 
@@ -321,7 +334,7 @@ def test_damage_is_told(store, harm, damage):
 def test_resolve_names_what_there_is(store):
     publish(store)
     publish(store, version=V11)
-    store.save_record(ImageRecord("office").with_markers(["stable"], V11))
+    store.save_record(marked(stable=V11))
 
     assert store.resolve("office", "1.0", None).version == V10
     assert store.resolve("office", None, "stable").version == V11

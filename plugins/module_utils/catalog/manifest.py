@@ -85,7 +85,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A published version. I(hardware) is the domain XML of the source VM without identity and host paths."""
+    """A version. I(hardware) is the domain XML of the source VM without identity and host paths.
+
+    I(parent) is the version that it was made from, of the image I(parent_image), or of the same one where that is None.
+    """
 
     image: str
     version: Version
@@ -98,8 +101,14 @@ class Manifest:
     hardware: str
     provenance: Provenance
     parent: Version | None = None
+    parent_image: str | None = None
     description: str = ""
     schema: int = field(default=SCHEMA)
+
+    @property
+    def origin(self) -> tuple[str, Version] | None:
+        """Image and version that it was made from, or None."""
+        return (self.parent_image or self.image, self.parent) if self.parent else None
 
     @property
     def files(self) -> list[str]:

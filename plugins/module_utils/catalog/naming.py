@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..errors import BadInput
 
 PARTIAL = ".partial"
+QUARANTINE = ".quarantine"
 SOURCE_VMS = "source-vms"
 DESKTOPS = "desktops"
 

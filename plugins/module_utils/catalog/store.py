@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from ..errors import BadInput, Conflict, Damaged, NotFound
+from ..errors import Conflict, NotFound
 from ..files import Files, sync_directory
 from .manifest import Manifest
 from .naming import (
@@ -22,38 +20,8 @@ from .naming import (
     manifest_file,
     version_stem,
 )
-
-RECORD_SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class ImageRecord:
-    """The mutable part of an image: I(markers) by name, I(descriptions) that were edited after publishing."""
-
-    image: str
-    markers: dict[str, Version] = field(default_factory=dict)
-    descriptions: dict[Version, str] = field(default_factory=dict)
-
-    def with_markers(self, names: Iterable[str], version: Version) -> ImageRecord:
-        """Return the record with the markers moved to the version."""
-        return replace(self, markers=self.markers | dict.fromkeys(names, version))
-
-    def with_description(self, version: Version, description: str) -> ImageRecord:
-        return replace(self, descriptions=self.descriptions | {version: description})
-
-    def without_version(self, version: Version) -> ImageRecord:
-        """Return the record with nothing in it about the version."""
-        return replace(
-            self,
-            markers={name: at for name, at in self.markers.items() if at != version},
-            descriptions={at: text for at, text in self.descriptions.items() if at != version},
-        )
-
-    def markers_of(self, version: Version) -> list[str]:
-        return sorted(name for name, at in self.markers.items() if at == version)
-
-    def description_of(self, manifest: Manifest) -> str:
-        return self.descriptions.get(manifest.version, manifest.description)
+from .quarantine import Entry, Quarantine, Removal
+from .record import ImageRecord
 
 
 class Store:
@@ -109,18 +77,9 @@ class Store:
         path = self.full_path(catalog_file(image))
         try:
             with open(path, "rb") as stream:
-                document = json.load(stream)
-            if document["schema"] != RECORD_SCHEMA:
-                raise Damaged(f"{path} has schema {document['schema']}, not {RECORD_SCHEMA}; update goldsmith.images")
-            markers = {name: Version.parse(version) for name, version in document["markers"].items()}
-            descriptions = {Version.parse(version): text for version, text in document["descriptions"].items()}
-            return ImageRecord(image, markers, descriptions)
+                return ImageRecord.from_json(stream.read(), path)
         except FileNotFoundError:
             return ImageRecord(image)
-        except (ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
-            raise Damaged(
-                f"{path} is not an image record ({error!r}); restore it, or remove it and set its markers again"
-            ) from None
 
     def resolve(self, image: str, version: str | None, marker: str | None) -> Manifest:
         """Return the version that is named, or that the marker is on. Raises NotFound, naming what there is."""
@@ -153,6 +112,20 @@ class Store:
                 found.append(f"{name} has {there} bytes instead of {size}")
         return found
 
+    def note_preparation(self, image: str, version: Version, prepared: bool) -> None:
+        """Note whether a version, which is about to be committed, will be a prepared one. Takes the image's lock.
+
+        What the record still says of an earlier version of the number goes.
+        """
+        record = self.record(image)
+        noted = record.without_version(version)
+        if prepared:
+            noted = noted.with_prepared(version)
+        if noted != record:
+            with self.image_lock(image):
+                noted = self.record(image).without_version(version)
+                self.save_record(noted.with_prepared(version) if prepared else noted)
+
     def commit(self, manifest: Manifest, written: dict[str, str]) -> None:
         """Publish the version whose finished files lie at the paths I(written), by their names. The manifest is last.
 
@@ -183,34 +156,77 @@ class Store:
         for path in paths:
             self.files.remove(path)
 
-    def remove_version(self, image: str, version: Version) -> None:
+    def remove_version(self, image: str, version: Version, removal: Removal) -> None:
         """Remove a version and all that is left of it: what the record says of it, the manifest, then the data.
 
-        Stopped at any moment, what is there is either the whole version or none. The record goes with the last
+        Stopped at any moment, what is there is either the whole version or none, and the next removal ends this one.
+        The files go to the quarantine, unless the removal leaves them no day there. The record goes with the last
         version. Both locks are the caller's.
         """
-        record = self.record(image)
+        manifest, record = self.manifest(image, version), self.record(image)
+        if manifest is not None and removal.days > 0:
+            files = [manifest_file(image, version), *self._beside(image, version), *manifest.files]
+            told = record.only(version).to_json().decode()
+            entry = self.quarantine.begin("version", version_stem(image, version), files, removal, told)
+            self._forget(record, version)
+            self.quarantine.end(entry)
+        elif manifest is not None:
+            self._forget(record, version)
+            self.files.remove(self.full_path(manifest_file(image, version)))
+            sync_directory(self.path)
+        else:
+            self._forget(record, version)
+        self.remove_leftovers(image, version)
+
+    def remove_leftovers(self, image: str, version: Version) -> None:
+        """Remove what an interrupted run left of a version; a removal that it began is ended.
+
+        The version's lock is the caller's.
+        """
+        if self.manifest(image, version) is None:
+            for entry in self.quarantine.entries(version_stem(image, version)):
+                self.quarantine.end(entry)
+        for path in self.leftovers(image, version):
+            self.files.remove(path)
+
+    def restore_version(self, image: str, version: Version, entry: Entry) -> None:
+        """Bring a version back from the quarantine, with what the record said of it but for its markers.
+
+        Raises Conflict when one of its names is taken. Both locks are the caller's.
+        """
+        told = ImageRecord.from_json((entry.record or "").encode(), entry.path)
+        known, record = [manifest.version for manifest in self.manifests(image)], self.record(image)
+        if not known:
+            record = replace(record, description=told.description, labels=told.labels, disabled=told.disabled)
+        record = record.with_version_of(told, version)
+        if record != self.record(image):
+            self.save_record(record)
+        self.quarantine.restore(entry)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        return Quarantine(self.path, self.files)
+
+    def _beside(self, image: str, version: Version) -> list[str]:
+        """Return the files of a version that its manifest does not name, as its signature."""
+        stem = version_stem(image, version) + "."
+        manifest = self.manifest(image, version)
+        named = [manifest_file(image, version), *(manifest.files if manifest else [])]
+        return [name for name in sorted(os.listdir(self.path)) if name.startswith(stem) and name not in named]
+
+    def _forget(self, record: ImageRecord, version: Version) -> None:
+        """Take the version out of the record, which goes with the last version."""
+        image = record.image
         if all(manifest.version == version for manifest in self.manifests(image)):
             self._remove_unfinished_records(image)
             self.files.remove(self.full_path(catalog_file(image)))
         elif record.without_version(version) != record:
             self.save_record(record.without_version(version))
-        self.files.remove(self.full_path(manifest_file(image, version)))
-        sync_directory(self.path)
-        for path in self.leftovers(image, version):
-            self.files.remove(path)
 
     def save_record(self, record: ImageRecord) -> None:
         """Replace the image's record at once. The image's lock is the caller's."""
         self._remove_unfinished_records(record.image)
-        document = {
-            "schema": RECORD_SCHEMA,
-            "image": record.image,
-            "markers": {name: str(version) for name, version in sorted(record.markers.items())},
-            "descriptions": {str(version): text for version, text in sorted(record.descriptions.items())},
-        }
-        data = (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-        self.files.write(self.full_path(catalog_file(record.image)), data)
+        self.files.write(self.full_path(catalog_file(record.image)), record.to_json())
 
     def leftovers(self, image: str, version: Version) -> list[str]:
         """Return what an interrupted run left of a version: files of it that no manifest names, final and partial."""
@@ -232,6 +248,10 @@ class Store:
     ) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of one version: who publishes or removes it alone, who reads it long I(shared). Raises Busy."""
         return self._lock(version_stem(image, version) + ".lock", f"image {image} version {version}", shared)
+
+    def version_lock_path(self, image: str, version: Version) -> str:
+        """Return the path of the lock file of a version, which is there while somebody holds it."""
+        return os.path.join(self.full_path(PARTIAL), version_stem(image, version) + ".lock")
 
     def image_lock(self, image: str) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the image's record. Raises Busy."""

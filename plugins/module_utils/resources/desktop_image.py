@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
+from ..catalog.audit import AuditLog
 from ..catalog.store import Store
 from ..changes import Change
 from ..disk import sysprep
@@ -15,10 +18,23 @@ from ..files import free_space
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import image_pool_path, refresh_pool
+from . import desktop_image_removal as removal
 from .desktop_image_options import Desired
-from .desktop_image_publishing import Publication, publish, remove_leftovers
+from .desktop_image_publishing import Publication, publish
+from .desktop_image_record import (
+    Edit,
+    Made,
+    RecordChange,
+    of_disabling,
+    of_edits,
+    of_markers,
+    of_publishing,
+    of_unpublishing,
+    save,
+)
 from .desktop_image_rules import (
     Current,
+    not_published,
     operations_to_do,
     require_same_content,
     require_snapshot_possible,
@@ -30,14 +46,22 @@ from .desktop_image_source import (
     remove_source,
     require_as_published,
 )
-from .desktop_image_version import PublishedVersion, Usage, read_version, version_result
+from .desktop_image_target import target_version
+from .desktop_image_version import (
+    PublishedVersion,
+    Usage,
+    children_by_parent,
+    image_result,
+    read_version,
+    version_result,
+)
 from .source_vm_snapshot_options import Desired as SnapshotDesired
 from .source_vm_snapshot_state import Layered, read_layered, require_workable
 from .source_vm_snapshot_work import create as create_snapshot
 
 
 class DesktopImage:
-    """A published version. It is immutable; its markers and its description are not."""
+    """A version, which is immutable, and the record of its image, which is not."""
 
     result_key = "desktop_image"
     Desired = Desired
@@ -48,38 +72,93 @@ class DesktopImage:
     def observe(self, desired: Desired) -> Current:
         path = image_pool_path(self.host, desired.pool)
         store, domains = Store(path, self.host.files), list_domains(self.host)
-        manifest = store.manifest(desired.name, desired.version)
+        every = store.manifests()
+        known = [manifest for manifest in every if manifest.image == desired.name]
         domain = next((domain for domain in domains if domain.name == desired.source_vm), None)
+        source = read_source(self.host, domain, domains, desired.snapshot) if domain else None
+        removed = removal.removed_versions(store, desired.name)
+        taken = tuple(version for version, _entry in removed)
+        version, record = target_version(desired, known, taken, source), store.record(desired.name)
+        manifest = next((manifest for manifest in known if manifest.version == version), None)
+        published = None
+        if manifest is not None:
+            usage = Usage(desired.pool, domains)
+            published = read_version(store, manifest, usage, record, children_by_parent(every))
         return Current(
             pool_path=path,
             architecture=self.host.architecture,
-            published=read_version(store, manifest, Usage(desired.pool, domains)) if manifest else None,
-            versions=tuple(known.version for known in store.manifests(desired.name)),
-            markers=store.record(desired.name).markers,
-            leftovers=tuple(store.leftovers(desired.name, desired.version)),
+            version=version,
+            record=record,
+            published=published,
+            versions=tuple(manifest.version for manifest in known),
+            taken=taken,
+            quarantined=removal.newest_whole(removed, version),
+            leftovers=tuple(store.leftovers(desired.name, version)) if version else (),
             free=free_space(path),
-            source=read_source(self.host, domain, domains, desired.snapshot) if domain else None,
+            source=source,
             layered=self._layered(desired) if domain else None,
             remaining_disks=remaining_disks(manifest.provenance, domains) if manifest else (),
             operations=()
-            if manifest or not desired.present
+            if manifest or not desired.makes_version
             else sysprep.checked_operations(desired.generalize_operations),
         )
 
+    def audit_log(self, desired: Desired, current: Current) -> AuditLog:
+        return AuditLog(current.pool_path, self.host.files, desired.actor)
+
     def _layered(self, desired: Desired) -> Layered | None:
         """Return the source VM with its snapshots, when one is to be made of it."""
-        wanted = desired.present and desired.snapshot_after_publish is not None
-        return read_layered(self.host, desired.source_vm or "") if wanted else None
+        return read_layered(self.host, desired.source_vm or "") if desired.snapshot_after_publish else None
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
-        if not desired.present:
-            yield from self._plan_absent(desired, current)
-            return
-        if current.published is None:
+        desired = replace(desired, version=current.version)
+        if desired.state == "present":
+            yield from self._plan_present(desired, current)
+        elif desired.state == "absent":
+            yield from removal.plan_absent(self.host, desired, current)
+        elif desired.state == "restored":
+            yield from removal.plan_restored(self.host, desired, current)
+        else:
+            yield from self._of_record(desired, current, self._plan_state(desired, current))
+
+    def _plan_present(self, desired: Desired, current: Current) -> Iterator[Change]:
+        published = current.published
+        if desired.version is None:
+            _require_image(desired, current)
+        elif published is None:
             yield from self._plan_publishing(desired, current)
         else:
-            yield from self._plan_published(desired, current, current.published)
-        yield from self._plan_markers(desired, current)
+            yield from self._plan_published(desired, current, published)
+            yield from self._of_record(desired, current, of_publishing(desired, published))
+        is_prepared = published is not None and published.is_prepared
+        will_be_available = desired.publish or (published is not None and not is_prepared)
+        yield from self._of_record(desired, current, of_edits(desired, current, self._made(desired, current)))
+        yield from self._of_record(desired, current, of_markers(desired, current, will_be_available))
+
+    def _plan_state(self, desired: Desired, current: Current) -> Iterator[RecordChange]:
+        if desired.version is None:
+            _require_image(desired, current)
+        elif current.published is None:
+            raise not_published(desired, current)
+        if desired.state == "unpublished":
+            require_unused(desired, current.published, "unpublished")
+            yield from of_unpublishing(desired, current.published)
+        else:
+            yield from of_disabling(desired, current, desired.state == "disabled")
+
+    def _made(self, desired: Desired, current: Current) -> Made | None:
+        """Return what the version is made with, published or about to be; None for the image as a whole."""
+        if desired.version is None:
+            return None
+        if current.published is not None:
+            manifest = current.published.manifest
+            return Made(manifest.version, manifest.description, manifest.os)
+        return Made(desired.version, desired.edits.description or "", current.source.facts.get("os", ""))
+
+    def _of_record(self, desired: Desired, current: Current, changes: Iterable[RecordChange]) -> Iterator[Change]:
+        for change in changes:
+            apply = functools.partial(self._save, desired, current, change.edit)
+            yield Change(change.verb, change.subject, apply, change.before, change.after, change.detail)
 
     def _plan_publishing(self, desired: Desired, current: Current) -> Iterator[Change]:
         operations = operations_to_do(desired, current)
@@ -87,8 +166,8 @@ class DesktopImage:
         if current.leftovers:
             yield self._remove_leftovers_change(desired, current)
         publication = Publication(
-            desired.name, desired.version, desired.source_vm, desired.method, desired.description or "", operations,
-            desired.snapshot,
+            desired.name, desired.version, desired.source_vm, desired.method, desired.edits.description or "",
+            operations, desired.snapshot, not desired.publish,
         )  # fmt: skip
         copied = f"{'conversion' if desired.method == 'convert' else 'clone'} of {desired.source_vm}"
         copied += f", snapshot {desired.snapshot}" if desired.snapshot else ""
@@ -99,9 +178,10 @@ class DesktopImage:
             "desktop_type": current.source.facts["desktop_type"],
             "generalized": list(operations),
             "description": publication.description,
+            "state": "available" if desired.publish else "deployment_done",
         }
         yield Change(
-            "publish",
+            "publish" if desired.publish else "prepare",
             desired.subject,
             lambda: self._publish(desired, current, publication),
             None,
@@ -130,14 +210,6 @@ class DesktopImage:
             if published.manifest.provenance.method == desired.method == "convert":
                 yield from self._plan_end_of_conversion(desired, current, published)
             yield from self._plan_snapshot(desired, current)
-        if desired.description not in (None, published.description):
-            yield Change(
-                "describe",
-                desired.subject,
-                lambda: self._describe(desired, current),
-                {"description": published.description},
-                {"description": desired.description},
-            )
 
     def _plan_snapshot(self, desired: Desired, current: Current) -> Iterator[Change]:
         """Keep the state that was published, unless there is a snapshot of the name."""
@@ -163,33 +235,6 @@ class DesktopImage:
         if current.source is not None or current.remaining_disks:
             yield self._remove_source_change(desired, current)
 
-    def _plan_markers(self, desired: Desired, current: Current) -> Iterator[Change]:
-        for marker in desired.markers:
-            at = current.markers.get(marker)
-            if at == desired.version:
-                continue
-            yield Change(
-                "move" if at else "set",
-                f"marker {marker} of image {desired.name}",
-                lambda marker=marker: self._move_marker(desired, current, marker),
-                str(at) if at else None,
-                str(desired.version),
-                f"from {at} to {desired.version}" if at else f"on {desired.version}",
-            )
-
-    def _plan_absent(self, desired: Desired, current: Current) -> Iterator[Change]:
-        if current.published is None:
-            if current.leftovers or desired.version in current.markers.values():
-                yield self._remove_change(desired, current, f"what is left of {desired.subject}", None)
-            return
-        require_unused(desired, current.published)
-        result = version_result(current.published)
-        before = {key: result[key] for key in ("desktop_type", "markers", "description", "allocated")}
-        yield self._remove_change(desired, current, desired.subject, before)
-
-    def _remove_change(self, desired: Desired, current: Current, subject: str, before: Any) -> Change:
-        return Change("remove", subject, lambda: self._remove(desired, current), before)
-
     def _remove_leftovers_change(self, desired: Desired, current: Current) -> Change:
         return Change(
             "remove",
@@ -206,6 +251,9 @@ class DesktopImage:
         before = {"uuid": current.source.domain.uuid, "disks": [disk.path for disk in current.source.disks]}
         return Change("remove", subject, lambda: self._remove_source(desired, current), before)
 
+    def _save(self, desired: Desired, current: Current, edit: Edit) -> None:
+        save(self._store(current), desired, edit)
+
     def _store(self, current: Current) -> Store:
         return Store(current.pool_path, self.host.files)
 
@@ -216,7 +264,7 @@ class DesktopImage:
     def _remove_leftovers(self, desired: Desired, current: Current) -> None:
         store = self._store(current)
         with store.version_lock(desired.name, desired.version):
-            remove_leftovers(store, desired.name, desired.version)
+            store.remove_leftovers(desired.name, desired.version)
 
     def _remove_source(self, desired: Desired, current: Current) -> None:
         store = self._store(current)
@@ -226,27 +274,15 @@ class DesktopImage:
                 raise NotFound(f"{desired.subject} was removed by another run; the source VM is kept")
             remove_source(self.host, manifest.provenance)
 
-    def _move_marker(self, desired: Desired, current: Current, marker: str) -> None:
-        store = self._store(current)
-        with store.image_lock(desired.name):
-            if store.manifest(desired.name, desired.version) is None:
-                raise NotFound(f"{desired.subject} was removed by another run; marker {marker} was not moved")
-            store.save_record(store.record(desired.name).with_markers([marker], desired.version))
+    def to_results(self, current: Current) -> dict[str, Any]:
+        return {
+            "desktop_image": version_result(current.published) if current.published else None,
+            "image": image_result(current.record, current.versions) if current.versions else None,
+        }
 
-    def _describe(self, desired: Desired, current: Current) -> None:
-        store = self._store(current)
-        with store.image_lock(desired.name):
-            store.save_record(store.record(desired.name).with_description(desired.version, desired.description))
 
-    def _remove(self, desired: Desired, current: Current) -> None:
-        store = self._store(current)
-        with store.version_lock(desired.name, desired.version), store.image_lock(desired.name):
-            manifest = store.manifest(desired.name, desired.version)
-            if manifest is not None:
-                usage = Usage(desired.pool, list_domains(self.host))
-                require_unused(desired, read_version(store, manifest, usage))
-            store.remove_version(desired.name, desired.version)
-        refresh_pool(self.host, desired.pool)
-
-    def to_result(self, current: Current) -> dict[str, Any] | None:
-        return version_result(current.published) if current.published else None
+def _require_image(desired: Desired, current: Current) -> None:
+    if not current.versions:
+        raise NotFound(
+            f"there is no image {desired.name} in pool {desired.pool}; make a version first, with source_vm or src"
+        )

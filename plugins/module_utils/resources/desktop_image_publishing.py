@@ -33,7 +33,7 @@ from .desktop_image_source import SourceVm, read_source, require_publishable, re
 class Publication:
     """What is to be published: the source VM as it is, or its I(snapshot).
 
-    I(operations) are those of the generalisation; none means: as it is.
+    I(operations) are those of the generalisation; none means: as it is. With I(prepared) it is not published yet.
     """
 
     image: str
@@ -43,6 +43,7 @@ class Publication:
     description: str
     operations: tuple[str, ...]
     snapshot: str | None = None
+    prepared: bool = False
 
     @property
     def subject(self) -> str:
@@ -59,7 +60,7 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
     with store.version_lock(publication.image, publication.version), _os_errors_told(publication):
         if store.manifest(publication.image, publication.version) is not None:
             raise Conflict(f"{publication.subject} was published by another run meanwhile; run again to use it")
-        remove_leftovers(store, publication.image, publication.version)
+        store.remove_leftovers(publication.image, publication.version)
         source = _read_source_again(host, publication)
         require_space(store.path, source.space + SPACE_MARGIN, f"publishing {publication.subject}")
         written: dict[str, str] = {}
@@ -70,18 +71,13 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
                     f"{publication.origin} was written to while it was copied; nothing was published. "
                     "Leave it alone and run again"
                 )
+            store.note_preparation(publication.image, publication.version, publication.prepared)
             store.commit(manifest, written)
         except BaseException:
             for path in written.values():
                 with contextlib.suppress(OSError):
                     store.files.remove(path)
             raise
-
-
-def remove_leftovers(store: Store, image: str, version: Version) -> None:
-    """Remove what an interrupted run left of the version. The version's lock is the caller's."""
-    for path in store.leftovers(image, version):
-        store.files.remove(path)
 
 
 def _read_source_again(host: Host, publication: Publication) -> SourceVm:
@@ -152,6 +148,7 @@ def _manifest(
     nvram: ManifestNvram | None,
 ) -> Manifest:
     hardware = hardware_facts(source.domain.xml)
+    parent_image, parent = _parent(source)
     return Manifest(
         image=publication.image,
         version=publication.version,
@@ -175,15 +172,16 @@ def _manifest(
             snapshot=publication.snapshot,
             snapshot_id=source.snapshot.id if source.snapshot else "",
         ),
-        parent=_parent(publication, source),
+        parent=parent,
+        parent_image=parent_image if parent_image != publication.image else None,
         description=publication.description,
     )
 
 
-def _parent(publication: Publication, source: SourceVm) -> Version | None:
-    """Return the version of the same image that the source VM was made from."""
-    image, _at, version = source.facts.get("parent", "").partition("@")
-    return Version.parse(version) if image == publication.image else None
+def _parent(source: SourceVm) -> tuple[str | None, Version | None]:
+    """Return image and version that the source VM was made from, or None and None."""
+    image, _at, version = source.facts.get("parent", "").rpartition("@")
+    return (image, Version.parse(version)) if image else (None, None)
 
 
 @contextlib.contextmanager

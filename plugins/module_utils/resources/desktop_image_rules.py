@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..catalog.manifest import Provenance
 from ..catalog.naming import Version
+from ..catalog.quarantine import Entry
+from ..catalog.record import ImageRecord
 from ..desktop_types import require
 from ..errors import Conflict, InUse, NotFound, Refused
 from ..files import require_space
@@ -27,35 +29,50 @@ SPACE_MARGIN = 64 * 1024 * 1024  # manifest, directories, and what generalising 
 
 @dataclass(frozen=True)
 class Current:
-    """What there is of the version and of its source VM.
+    """What there is of the version, of its image and of its source VM.
 
-    I(versions) are all published versions of the image; I(leftovers) files of an interrupted run; I(remaining_disks)
-    those of a converted source VM that is gone; I(operations) what a generalisation would do; I(layered) is the
-    source VM with its snapshots, when one is to be made of it.
+    I(version) is the one that the task is about, None for the image as a whole; I(versions) are all of the image and
+    I(taken) those of the quarantine; I(quarantined) is the entry that the version could be restored from. I(leftovers)
+    are files of an interrupted run; I(remaining_disks) those of a converted source VM that is gone; I(operations) what
+    a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it.
     """
 
     pool_path: str
     architecture: str
+    version: Version | None
+    record: ImageRecord
     published: PublishedVersion | None
     versions: tuple[Version, ...]
-    markers: dict[str, Version]
     leftovers: tuple[str, ...]
     free: int
+    taken: tuple[Version, ...] = ()
+    quarantined: Entry | None = None
     source: SourceVm | None = None
     remaining_disks: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     layered: Layered | None = None
+
+    @property
+    def next_free(self) -> Version:
+        """The next minor version that was never used."""
+        return max(self.versions + self.taken).next_minor()
+
+
+def not_published(desired: Desired, current: Current) -> NotFound:
+    """Return the error for a version that is not there."""
+    there = ", ".join(str(version) for version in current.versions) or "none"
+    removed = "; it was removed, and state: restored brings it back" if current.quarantined else ""
+    return NotFound(
+        f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
+        f"(versions there: {there}); say source_vm to publish it{removed}"
+    )
 
 
 def operations_to_do(desired: Desired, current: Current) -> tuple[str, ...]:
     """Return the operations of the generalisation; raise what stands against publishing."""
     source = current.source
     if desired.source_vm is None:
-        there = ", ".join(str(version) for version in current.versions) or "none"
-        raise NotFound(
-            f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
-            f"(published versions: {there}); say source_vm to publish it"
-        )
+        raise not_published(desired, current)
     if source is None:
         raise NotFound(
             f"there is no source VM {desired.source_vm} on this host; make it with goldsmith.images.source_vm"
@@ -98,11 +115,11 @@ def require_snapshot_possible(desired: Desired, current: Current) -> None:
 def require_same_content(desired: Desired, current: Current, published: PublishedVersion) -> None:
     """Raise Conflict unless publishing now would give what is published already."""
     provenance, source = published.manifest.provenance, current.source
-    other = _other_content(desired, source, provenance)
+    other = other_content(desired, source, provenance)
     if other:
         raise Conflict(
             f"{desired.subject} exists with other content: {other}. A published version is not changed: "
-            f"publish as version {max(current.versions).next_minor()}, the next free one"
+            f"publish as version {current.next_free}, the next free one"
         )
     if source is not None and desired.method == "convert" and provenance.method == "clone":
         raise Conflict(
@@ -111,7 +128,7 @@ def require_same_content(desired: Desired, current: Current, published: Publishe
         )
 
 
-def _other_content(desired: Desired, source: SourceVm | None, provenance: Provenance) -> str | None:
+def other_content(desired: Desired, source: SourceVm | None, provenance: Provenance) -> str | None:
     """Return what tells that the published content is not what is wanted, or None."""
     operations = provenance.generalized
     if provenance.source_vm != desired.source_vm:
@@ -136,17 +153,35 @@ def _origin(snapshot: str | None) -> str:
     return "the state" if snapshot is None else f"snapshot {snapshot}"
 
 
-def require_unused(desired: Desired, published: PublishedVersion) -> None:
-    """Raise InUse, naming the users, while anything stands on the version or points at it."""
+def require_unused(desired: Desired, published: PublishedVersion, deed: str) -> None:
+    """Raise InUse, naming the users, while anything stands on the version or points at it; I(deed) as C(removed)."""
     if published.users:
         raise InUse(
-            f"{desired.subject} is not removed: it is used by {', '.join(published.users)}; remove them first",
+            f"{desired.subject} is not {deed}: it is used by {', '.join(published.users)}; remove them first",
             users=list(published.users),
         )
     markers = [marker for marker in published.markers if marker not in desired.markers]
     if markers:
         raise InUse(
-            f"{desired.subject} is not removed: marker {', '.join(markers)} is on it; move it to another version, "
+            f"{desired.subject} is not {deed}: marker {', '.join(markers)} is on it; move it to another version, "
             "or name it in markers to remove it with the version",
             users=[f"marker {marker}" for marker in markers],
         )
+
+
+def require_movable(record: ImageRecord, marker: str, target: Version | None) -> None:
+    """Raise Conflict when the marker is frozen: it is on a disabled version, or would come to one.
+
+    I(target) is None for a marker that is to be removed.
+    """
+    if record.disabled:
+        raise Conflict(
+            f"marker {marker} of image {record.image} is not changed: the image is disabled, which freezes its "
+            "markers; enable it first (state: enabled)"
+        )
+    for version in (record.markers.get(marker), target):
+        if version is not None and record.is_disabled(version):
+            raise Conflict(
+                f"marker {marker} of image {record.image} is not changed: version {version} is disabled, which freezes "
+                "its markers; enable it first (state: enabled)"
+            )

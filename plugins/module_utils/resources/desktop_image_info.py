@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What desktop_image_info reads: versions, images, which version was made from which, and the log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..catalog.audit import read_log
+from ..catalog.manifest import Manifest
+from ..catalog.naming import PARTIAL, Version, check_image_name, check_name
+from ..catalog.store import Store
+from ..files import is_locked
+from ..hypervisor.connection import Host
+from ..hypervisor.domains import list_domains
+from ..hypervisor.pools import image_pool_path
+from .desktop_image_version import Usage, children_by_parent, image_result, read_version, version_result
+
+INFO_OPTIONS = {
+    "pool": {"type": "str", "required": True},
+    "name": {"type": "str"},
+    "version": {"type": "str"},
+    "marker": {"type": "str"},
+    "log": {"type": "bool", "default": False},
+}
+_STAGED = re.compile(r"(?P<image>[^@]+)@(?P<version>\d+\.\d+)\.[0-9a-f]{8}\.")
+
+
+def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
+    """Return the versions in an image pool, or those that name, version and marker leave over, and their images."""
+    name, marker = params["name"], params["marker"]
+    if name is not None:
+        check_image_name(name, "name")
+    if marker is not None:
+        check_name(marker, "marker")
+    wanted = Version.parse(params["version"]) if params["version"] is not None else None
+    store = Store(image_pool_path(host, params["pool"]), host.files)
+    usage = Usage(params["pool"], list_domains(host))
+    every = store.manifests()
+    manifests = [manifest for manifest in every if name in (None, manifest.image)]
+    records = {image: store.record(image) for image in {manifest.image for manifest in manifests}}
+    children = children_by_parent(every)
+    versions = [
+        version_result(read_version(store, manifest, usage, records[manifest.image], children))
+        for manifest in manifests
+        if wanted in (None, manifest.version)
+        and (marker is None or records[manifest.image].markers.get(marker) == manifest.version)
+    ]
+    images = [
+        image_result(records[image], [manifest.version for manifest in manifests if manifest.image == image])
+        for image in sorted(records)
+    ]
+    found = {
+        "desktop_images": versions,
+        "images": images,
+        "lineage": lineage(manifests),
+        "in_progress": _in_progress(store, name),
+    }
+    return found | ({"log": read_log(store.path, name)} if params["log"] else {})
+
+
+def lineage(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Return the versions as trees: each with those that were made from it. What came from elsewhere is a root."""
+    there = {(manifest.image, manifest.version) for manifest in manifests}
+    below: dict[tuple[str, Version], list[Manifest]] = {}
+    roots = []
+    for manifest in manifests:
+        origin = manifest.origin
+        if origin is not None and origin in there and origin != (manifest.image, manifest.version):
+            below.setdefault(origin, []).append(manifest)
+        else:
+            roots.append(manifest)
+    return [_tree(manifest, below) for manifest in roots]
+
+
+def _tree(manifest: Manifest, below: Mapping[tuple[str, Version], Iterable[Manifest]]) -> dict[str, Any]:
+    children = below.get((manifest.image, manifest.version), ())
+    return {
+        "name": manifest.image,
+        "version": str(manifest.version),
+        "children": [_tree(child, below) for child in children],
+    }
+
+
+def _in_progress(store: Store, name: str | None) -> list[dict[str, Any]]:
+    """Return the versions that are being made, or whose making was interrupted: no versions yet. Sizes in bytes."""
+    directory = store.full_path(PARTIAL)
+    found: dict[tuple[str, str], int] = {}
+    for entry in os.scandir(directory) if os.path.isdir(directory) else ():
+        match = _STAGED.match(entry.name)
+        if match and name in (None, match["image"]):
+            key = match["image"], match["version"]
+            with contextlib.suppress(FileNotFoundError):
+                found[key] = found.get(key, 0) + entry.stat().st_blocks * 512
+    return [
+        {
+            "name": image,
+            "version": version,
+            "state": "deploying",
+            "working": is_locked(store.version_lock_path(image, Version.parse(version))),
+            "written": written,
+        }
+        for (image, version), written in sorted(found.items())
+    ]
