@@ -77,6 +77,12 @@ class Busy(ImagesError):
     error_code = "busy"
 
 
+class Postponed(ImagesError):
+    """A change that is left for the next run, because somebody is in its way; the other changes go on."""
+
+    error_code = "postponed"
+
+
 class TimedOut(ImagesError):
     """Waited for something that did not come; the message says for what and what was last seen."""
 

@@ -18,7 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .catalog.audit import AuditLog
 from .changes import Change
-from .errors import ImagesError, from_os_error
+from .errors import ImagesError, Postponed, from_os_error
 from .files import Files
 from .hypervisor.connection import Host, open_host
 
@@ -28,7 +28,8 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result).
+    itself has C(to_results(current)) in place of C(to_result). A change that raises Postponed was not made; the resource
+    tells so in its result.
     """
 
     result_key: str
@@ -55,11 +56,13 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
             if not module.check_mode:
                 log = _audit_log(resource, desired, current)
                 for change in plan:
-                    with log.entry(change) if log else contextlib.nullcontext():
-                        change.apply()
-                    done.append(change)
+                    with contextlib.suppress(Postponed):
+                        with log.entry(change) if log else contextlib.nullcontext():
+                            change.apply()
+                        done.append(change)
                 if plan:
                     current = resource.observe(desired)
+                plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 

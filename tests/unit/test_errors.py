@@ -31,6 +31,7 @@ def test_error_codes_are_stable():
         "no_space",
         "not_found",
         "permission_denied",
+        "postponed",
         "refused_by_rule",
         "timed_out",
         "tool_failed",
@@ -45,6 +46,7 @@ def test_error_codes_are_stable():
         (
             PermissionError(errno.EACCES, "Permission denied", "/srv/golden"),
             "permission_denied",
+        "postponed",
             "no permission on this host: /srv/golden: Permission denied; run the task with become: true",
         ),
         (
