@@ -46,7 +46,6 @@ def test_error_codes_are_stable():
         (
             PermissionError(errno.EACCES, "Permission denied", "/srv/golden"),
             "permission_denied",
-        "postponed",
             "no permission on this host: /srv/golden: Permission denied; run the task with become: true",
         ),
         (
