@@ -54,17 +54,30 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
             if not module.check_mode:
-                log = _audit_log(resource, desired, current)
-                for change in plan:
-                    with contextlib.suppress(Postponed):
-                        with log.entry(change) if log else contextlib.nullcontext():
-                            change.apply()
-                        done.append(change)
+                apply_all(plan, audit_log_of(resource, desired, current), done)
                 if plan:
                     current = resource.observe(desired)
                 plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
+
+
+def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied.
+
+    One that is postponed holds nothing up.
+    """
+    for change in plan:
+        with contextlib.suppress(Postponed):
+            with log.entry(change) if log else contextlib.nullcontext():
+                change.apply()
+            done.append(change)
+
+
+def audit_log_of(resource: Resource, desired: Any, current: Any) -> AuditLog | None:
+    """Return the log of the catalogue that the resource changes, or None."""
+    open_log = getattr(resource, "audit_log", None)
+    return open_log(desired, current) if open_log else None
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
@@ -117,12 +130,6 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
-
-
-def _audit_log(resource: Resource, desired: Any, current: Any) -> AuditLog | None:
-    """Return the log of the catalogue that the resource changes, or None."""
-    open_log = getattr(resource, "audit_log", None)
-    return open_log(desired, current) if open_log else None
 
 
 def _results(resource: Resource, current: Any) -> dict[str, Any]:

@@ -6,16 +6,19 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: desktop_image
 version_added: 0.1.0
-short_description: Publish, mark and remove versions of desktop images
+short_description: Publish, mark, edit, disable and remove versions of desktop images
 description:
   - Publishes a source VM as a version of a desktop image, by clone (the source VM stays) or by conversion (it is gone
-    afterwards), moves markers to a version, and removes versions that nothing uses.
+    afterwards), moves markers, edits what is said of a version, disables and enables versions and images, and removes
+    versions that nothing uses.
   - A version lies in the image pool's directory as raw sparse disks, its UEFI variables, and a manifest that is written
     last. The manifest names the digest of each disk, the SHA-256 Merkle root of BitTorrent v2.
-  - A published version is never changed. Publishing it again from the unchanged source VM, or after that is gone,
+  - The bytes of a version are never changed. Publishing it again from the unchanged source VM, or after that is gone,
     changes nothing; publishing other content under the same version is refused and the next free version named.
   - A run that was interrupted at any moment leaves no incomplete version. The next run of the same task removes what
     was left, or ends the conversion that had begun.
+  - Every change is written to the log of the image pool, with who made it (C(log) of
+    M(goldsmith.images.desktop_image_info)).
 options:
   pool:
     description: Name of the image pool. It must be running.
@@ -28,16 +31,31 @@ options:
     type: str
     required: true
   version:
-    description: The version, C(MAJOR.MINOR). Quote it in YAML, else V(1.10) becomes V(1.1).
+    description:
+      - The version, C(MAJOR.MINOR). Quote it in YAML, else V(1.10) becomes V(1.1).
+      - Without it (and without O(bump)) the task is about the image as a whole. Its description and labels can be
+        edited, it can be disabled and enabled, and markers be removed.
     type: str
-    required: true
+  bump:
+    description:
+      - Number the version that O(source_vm) is published as by the newest one of the image. V(minor) makes 1.5 of 1.4,
+        V(major) makes 2.0 of it; the first version is 1.0. Numbers of versions in the quarantine are not used again.
+      - When the newest version was published from the source VM as it is now, it is taken, so that a second run changes
+        nothing.
+    type: str
+    choices: [major, minor]
   state:
     description:
       - V(present) publishes the version unless it is published, and moves O(markers) to it.
-      - V(absent) removes the version. Refused while the backing chain of any domain holds one of its files, while
-        a desktop was made from it, and while markers are on it that O(markers) does not name.
+      - V(disabled) has the version, or without O(version) the image as a whole, serve no new desktops. Existing ones go
+        on. Markers of what is disabled are frozen, they can be neither set nor moved nor removed. V(enabled) ends it.
+      - V(unpublished) takes a published version back to the state C(deployment_done), in which it serves nothing and
+        can be published again. Its content stays in the pool that it was made in. Refused as V(absent) is.
+      - V(absent) removes the version to the quarantine. Refused while anything uses it on this host, and while markers
+        are on it that O(markers) does not name. The image goes with its last version.
+      - V(restored) brings back a version from the quarantine, without the markers that were on it.
     type: str
-    choices: [present, absent]
+    choices: [present, disabled, enabled, unpublished, absent, restored]
     default: present
   source_vm:
     description:
@@ -66,6 +84,12 @@ options:
     type: str
     choices: [clone, convert]
     default: clone
+  publish:
+    description:
+      - With V(false) a new version is prepared and not published yet. It stands in the state C(deployment_done) until
+        a task without this option publishes it. A version that is published already stays so.
+      - By default it is published.
+    type: bool
   desktop_type:
     description:
       - What the desktops of the image are. An image has the type of its source VM, so this is a check and no choice.
@@ -73,8 +97,28 @@ options:
     type: str
     choices: [vdi, idv, voi]
   description:
-    description: Free text about the version, up to 1024 characters. It can be changed later.
+    description: Free text about the version, or the image as a whole, up to 1024 characters. It can be changed later.
     type: str
+  labels:
+    description:
+      - Names and values that you give to the version, or to the image as a whole, up to 64. They replace those that it
+        has; V({}) removes them.
+    type: dict
+  os:
+    description:
+      - Correct the id (libosinfo) of the version's operating system, as V(debian12). A new version has that of its
+        source VM.
+    type: str
+  minimum_vcpus:
+    description: How many virtual processors a desktop of the version needs at least.
+    type: int
+  minimum_memory:
+    description: How much memory a desktop of the version needs at least, as V(4GiB).
+    type: str
+  recommended_hardware:
+    description: Whether desktops do well on V(general) hardware, or want V(dedicated) processors and memory.
+    type: str
+    choices: [general, dedicated]
   markers:
     description:
       - Names that point at one version each, as V(stable) or V(canary). With O(state=present) they are moved to this
@@ -82,6 +126,16 @@ options:
       - With O(state=absent) they are the markers that may be removed together with the version.
     type: list
     elements: str
+  remove_markers:
+    description: Markers to remove from the image, whatever version they are on.
+    type: list
+    elements: str
+  quarantine_days:
+    description:
+      - For how many days a version that is removed can be brought back. It then goes for good with the next
+        M(goldsmith.images.image_pool_clean). With V(0) it is gone at once.
+    type: int
+    default: 7
   generalize:
     description:
       - Whether the copy is generalised by virt-sysprep (machine id, SSH host keys, logs, leases and other traces of
@@ -104,6 +158,7 @@ requirements:
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.actor
 seealso:
   - module: goldsmith.images.desktop_image_info
   - module: goldsmith.images.source_vm
@@ -152,6 +207,43 @@ EXAMPLES = r"""
     version: "1.1"
     markers: [stable]
 
+- name: Publish what was done in the source VM as the next version
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    bump: minor
+    source_vm: office-src
+
+- name: Say what desktops of the version need
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.1"
+    labels: {team: accounting, ring: "2"}
+    minimum_vcpus: 2
+    minimum_memory: 4GiB
+    recommended_hardware: general
+
+- name: Have a version serve no new desktops
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.0"
+    state: disabled
+
+- name: Disable the image as a whole
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    state: disabled
+
+- name: Bring back a version that was removed by mistake
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.0"
+    state: restored
+
 - name: Remove a version with the marker on it
   goldsmith.images.desktop_image:
     pool: golden
@@ -176,7 +268,9 @@ desktop_image:
     name: {description: Name of the image., type: str, returned: always, sample: office}
     version: {description: The version., type: str, returned: always, sample: "1.0"}
     state:
-      description: "State of the copy on this host: V(available), or V(failed) when files are missing or damaged."
+      description:
+        - State of the version as far as this host tells. C(deployment_done) (not published), C(available),
+          C(disabled), or C(failed) when files are missing or damaged.
       type: str
       returned: always
       sample: available
@@ -218,8 +312,33 @@ desktop_image:
       type: dict
       returned: always
     markers: {description: The markers on this version., type: list, elements: str, returned: always, sample: [stable]}
-    parent: {description: The version it was made from., type: str, returned: always}
+    parent:
+      description: The version it was made from, C(1.0), or C(kiosk@1.0) of another image. V(null) where it is none.
+      type: str
+      returned: always
+      sample: "1.0"
+    children:
+      description: The versions in this pool that were made from it, named as RV(desktop_image.parent).
+      type: list
+      elements: str
+      returned: always
+      sample: ["1.1", "kiosk@1.0"]
     description: {description: The description., type: str, returned: always}
+    labels: {description: The labels., type: dict, returned: always, sample: {team: accounting}}
+    minimum_vcpus: {description: "Processors that a desktop needs, or V(null).", type: int, returned: always}
+    minimum_memory: {description: "Memory that a desktop needs, in bytes, or V(null).", type: int, returned: always}
+    recommended_hardware: {description: "general, dedicated, or V(null).", type: str, returned: always}
+    imported:
+      description: What it was imported from. V(null) for a version that was published from a source VM.
+      type: dict
+      returned: always
+      contains:
+        path: {description: The file., type: str, returned: always}
+        size: {description: Bytes of the file., type: int, returned: always}
+        mtime_ns: {description: "Modification time of the file, in nanoseconds.", type: int, returned: always}
+        sha256: {description: "SHA-256 of the file, where it is known.", type: str, returned: always}
+        at: {description: When it was imported (UTC)., type: str, returned: always}
+        by: {description: Who imported it., type: str, returned: always}
     provenance:
       description: Where the version comes from.
       type: dict
@@ -251,6 +370,22 @@ desktop_image:
       elements: str
       returned: always
       sample: [desktop acct-001]
+image:
+  description: The image as a whole. V(null) when it has no version.
+  returned: success
+  type: dict
+  contains:
+    name: {description: Name of the image., type: str, returned: always, sample: office}
+    description: {description: Description of the image., type: str, returned: always}
+    labels: {description: Labels of the image., type: dict, returned: always}
+    disabled: {description: Whether the image as a whole is disabled., type: bool, returned: always}
+    versions: {description: "Its versions, from old to new.", type: list, elements: str, returned: always}
+    markers:
+      description:
+        - "The markers by name: C(version), since when (C(moved), UTC), by whom (C(moved_by)), where it was (C(from))."
+      type: dict
+      returned: always
+      sample: {stable: {version: "1.1", moved: "2026-11-21T08:00:00Z", moved_by: alice@awx, from: "1.0"}}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -24,6 +24,10 @@ options:
   marker:
     description: Only versions that this marker is on.
     type: str
+  log:
+    description: Return the log of the changes of the catalogue too, of the image O(name) or of all.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.reading
@@ -45,6 +49,12 @@ EXAMPLES = r"""
   loop_control:
     label: "{{ item.name }} {{ item.version }}"
 
+- name: Who moved the markers of office, and when?
+  goldsmith.images.desktop_image_info:
+    pool: golden
+    name: office
+    log: true
+
 - name: Which version is stable?
   goldsmith.images.desktop_image_info:
     pool: golden
@@ -62,7 +72,9 @@ desktop_images:
     name: {description: Name of the image., type: str, returned: always, sample: office}
     version: {description: The version., type: str, returned: always, sample: "1.0"}
     state:
-      description: "State of the copy on this host: V(available), or V(failed) when files are missing or damaged."
+      description:
+        - State of the version as far as this host tells. C(deployment_done) (not published), C(available),
+          C(disabled), or C(failed) when files are missing or damaged.
       type: str
       returned: always
       sample: available
@@ -104,8 +116,33 @@ desktop_images:
       type: dict
       returned: always
     markers: {description: The markers on this version., type: list, elements: str, returned: always, sample: [stable]}
-    parent: {description: The version it was made from., type: str, returned: always}
+    parent:
+      description: The version it was made from, C(1.0), or C(kiosk@1.0) of another image. V(null) where it is none.
+      type: str
+      returned: always
+      sample: "1.0"
+    children:
+      description: The versions in this pool that were made from it, named as RV(desktop_images[].parent).
+      type: list
+      elements: str
+      returned: always
+      sample: ["1.1", "kiosk@1.0"]
     description: {description: The description., type: str, returned: always}
+    labels: {description: The labels., type: dict, returned: always, sample: {team: accounting}}
+    minimum_vcpus: {description: "Processors that a desktop needs, or V(null).", type: int, returned: always}
+    minimum_memory: {description: "Memory that a desktop needs, in bytes, or V(null).", type: int, returned: always}
+    recommended_hardware: {description: "general, dedicated, or V(null).", type: str, returned: always}
+    imported:
+      description: What it was imported from. V(null) for a version that was published from a source VM.
+      type: dict
+      returned: always
+      contains:
+        path: {description: The file., type: str, returned: always}
+        size: {description: Bytes of the file., type: int, returned: always}
+        mtime_ns: {description: "Modification time of the file, in nanoseconds.", type: int, returned: always}
+        sha256: {description: "SHA-256 of the file, where it is known.", type: str, returned: always}
+        at: {description: When it was imported (UTC)., type: str, returned: always}
+        by: {description: Who imported it., type: str, returned: always}
     provenance:
       description: Where the version comes from.
       type: dict
@@ -137,6 +174,63 @@ desktop_images:
       elements: str
       returned: always
       sample: [desktop acct-001]
+images:
+  description: The images as wholes, by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the image., type: str, returned: always, sample: office}
+    description: {description: Description of the image., type: str, returned: always}
+    labels: {description: Labels of the image., type: dict, returned: always}
+    disabled: {description: Whether the image as a whole is disabled., type: bool, returned: always}
+    versions: {description: "Its versions, from old to new.", type: list, elements: str, returned: always}
+    markers:
+      description:
+        - "The markers by name: C(version), since when (C(moved), UTC), by whom (C(moved_by)), where it was (C(from))."
+      type: dict
+      returned: always
+      sample: {stable: {version: "1.1", moved: "2026-11-21T08:00:00Z", moved_by: alice@awx, from: "1.0"}}
+lineage:
+  description:
+    - Which version was made from which, as trees. Each node has C(name), C(version) and C(children). A version that was
+      made from none that is here is a root.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: office, version: "1.0", children: [{name: office, version: "1.1", children: []}]}]
+in_progress:
+  description: Versions that are being made, or whose making was interrupted. They are no versions yet.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the image., type: str, returned: always}
+    version: {description: The version., type: str, returned: always}
+    state: {description: C(deploying)., type: str, returned: always}
+    working: {description: Whether a process of this host is at work on it., type: bool, returned: always}
+    written: {description: Bytes that were written so far., type: int, returned: always}
+log:
+  description: The changes of the catalogue, from old to new.
+  returned: when O(log=true)
+  type: list
+  elements: dict
+  contains:
+    time: {description: When it began (UTC)., type: str, returned: always}
+    ended: {description: When it ended (UTC)., type: str, returned: when it ended}
+    id: {description: Tells it from others., type: str, returned: always}
+    actor: {description: "Who made it, as alice@awx-1.", type: str, returned: always}
+    host: {description: The host., type: str, returned: always}
+    action: {description: "What was done, as publish.", type: str, returned: always}
+    subject: {description: "To what, as image office 1.0.", type: str, returned: always}
+    detail: {description: More about it., type: str, returned: always}
+    before: {description: "What there was before, or V(null).", type: raw, returned: always}
+    after: {description: "What there was to be after it, or V(null).", type: raw, returned: always}
+    outcome:
+      description: "C(done), C(failed), or C(begun): at work, or killed."
+      type: str
+      returned: always
+    error: {description: Why it failed., type: str, returned: when it failed}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -21,6 +21,7 @@ from injection import Fault, Injection
 
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
+from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import apply_all, audit_log_of
 
 URI = "qemu:///system"
 
@@ -52,9 +53,9 @@ def do(resource_type: type, wanted: Any) -> int:
     """Do what the module of the resource does, and return how many changes there were."""
     with open_host(URI, read_only=False) as host:
         resource = resource_type(host)
-        changes = list(resource.plan(wanted, resource.observe(wanted)))
-        for change in changes:
-            change.apply()
+        current = resource.observe(wanted)
+        changes = list(resource.plan(wanted, current))
+        apply_all(changes, audit_log_of(resource, wanted, current), [])
     return len(changes)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
     SourceDisk,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.quarantine import Entry
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.record import ImageRecord
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     BadInput,
@@ -37,6 +38,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop
     SourceVm,
     published_disks,
 )
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_target import target_version
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_version import (
     PublishedVersion,
     Usage,
@@ -45,6 +47,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop
 
 V10, V11, V23 = Version(1, 0), Version(1, 1), Version(2, 3)
 DISK = SourceDisk("/srv/golden/source-vms/src.disk0.qcow2", 1000, 5)
+OTHER = replace(DISK, mtime_ns=6)
 OPERATIONS = ("customize", "machine-id")
 GIB = 1024**3
 
@@ -132,6 +135,22 @@ def sentences(wanted: Desired, there: Current) -> list[str]:
     return [change.sentence for change in DesktopImage(None).plan(wanted, there)]
 
 
+def of_record(**given) -> Current:
+    """The published version 1.0, of which the record says something."""
+    return existing(published=replace(published(), record=record_of(**given)))
+
+
+def whole(**given) -> Current:
+    """The image as a whole, with a version 1.0."""
+    return current(version=None, versions=(V10,), record=ImageRecord("office", **given))
+
+
+WHOLE = {"version": None}
+PREPARED = of_record(prepared=frozenset({V10}))
+DISABLED = of_record(disabled_versions=frozenset({V10}), markers=["stable"])
+ENTRY = Entry(
+    "/q/office@1.0.x", "version", "office@1.0", "t", "t", "alice", "state: absent", ("office@1.0.manifest.json",)
+)
 CLONE = {"source_vm": "src"}
 CONVERT = {"source_vm": "src", "method": "convert"}
 CONVERTED = {"published": published(method="convert")}
@@ -211,7 +230,72 @@ BEFORE = OfSnapshot("before", "1")
             ["remove disks of source VM src"],
         ),
         (CLONE, existing(**CONVERTED), []),
+        # prepared, published, unpublished
+        (
+            CLONE | {"publish": False},
+            current(),
+            ["prepare image office 1.0 (clone of src, generalized)"],
+        ),
+        (CLONE | {"publish": False}, existing(), []),
+        (CLONE | {"publish": False}, PREPARED, []),
+        (CLONE, PREPARED, ["publish image office 1.0 (prepared)"]),
+        (
+            {"markers": ["stable"]},
+            PREPARED,
+            ["publish image office 1.0 (prepared)", "set marker stable of image office (on 1.0)"],
+        ),
+        ({"state": "unpublished"}, existing(), ["unpublish image office 1.0"]),
+        ({"state": "unpublished"}, PREPARED, []),
+        # disabled and enabled
+        ({"state": "disabled"}, existing(), ["disable image office 1.0"]),
+        ({"state": "disabled"}, DISABLED, []),
+        ({"state": "enabled"}, DISABLED, ["enable image office 1.0"]),
+        ({"state": "enabled"}, existing(), []),
+        (WHOLE | {"state": "disabled"}, whole(), ["disable image office"]),
+        (WHOLE | {"state": "enabled"}, whole(disabled=True), ["enable image office"]),
+        (WHOLE | {"state": "disabled"}, whole(disabled=True), []),
+        (CLONE, DISABLED, []),
+        # edited
+        (
+            {"labels": {"ring": 2, "vip": True}, "minimum_vcpus": 2, "minimum_memory": "4GiB", "os": "debian12"},
+            existing(),
+            ["edit image office 1.0 (labels, minimum_vcpus, minimum_memory)"],
+        ),
+        ({"os": "debian13"}, existing(), ["edit image office 1.0 (os)"]),
+        ({"labels": {}}, existing(), []),
+        (
+            CLONE | {"recommended_hardware": "dedicated", "description": "new"},
+            current(),
+            [
+                "publish image office 1.0 (clone of src, generalized)",
+                "edit image office 1.0 (recommended_hardware)",
+            ],
+        ),
+        (WHOLE | {"description": "all", "labels": {"a": "b"}}, whole(), ["edit image office (description, labels)"]),
+        (WHOLE | {"description": "all"}, whole(description="all"), []),
+        (
+            WHOLE | {"remove_markers": ["canary", "none"]},
+            whole(markers={"canary": V11}),
+            ["remove marker canary of image office (from 1.1)"],
+        ),
+        # restored
+        ({"state": "restored"}, existing(), []),
+        (
+            {"state": "restored"},
+            current(quarantined=ENTRY, taken=(V10,)),
+            ["restore image office 1.0 (from the quarantine)"],
+        ),
         # absent
+        (
+            {"state": "absent", "quarantine_days": 0},
+            existing(),
+            ["remove image office 1.0 (for good)"],
+        ),
+        (
+            {"state": "absent", "markers": ["stable"]},
+            DISABLED,
+            ["remove image office 1.0 (to the quarantine for 7 days)"],
+        ),
         ({"state": "absent"}, current(), []),
         ({"state": "absent"}, existing(), ["remove image office 1.0 (to the quarantine for 7 days)"]),
         (
@@ -333,6 +417,50 @@ def test_plan_says_what_has_to_change(given, there, expected):
         (CONVERT, existing(**CONVERTED, source=source(running=True)), WrongState, r"started or changed .* it is kept"),
         (CONVERT, existing(**CONVERTED, source=source(users=("desktop a",))), InUse, r"desktop a stand on its disks"),
         ({}, existing(published=published(damage=("x is missing",))), Damaged, r"but x is missing. Restore that, or"),
+        # what stands against the states, the edits and the markers
+        ({"state": "disabled"}, current(), NotFound, r"no version 1.0 in pool golden"),
+        (
+            {"state": "restored"},
+            current(),
+            NotFound,
+            r"not in the quarantine of pool golden \(versions there: none\)",
+        ),
+        ({}, current(quarantined=ENTRY), NotFound, r"it was removed, and state: restored brings it back"),
+        (
+            {"state": "disabled"},
+            PREPARED,
+            WrongState,
+            r"is deployment_done; to disable it, it must be publishing, avail",
+        ),
+        ({"state": "unpublished"}, DISABLED, InUse, r"not unpublished: marker stable is on it"),
+        (
+            {"state": "unpublished"},
+            of_record(disabled_versions=frozenset({V10})),
+            WrongState,
+            r"is disabled; to unpublish it",
+        ),
+        (
+            CLONE | {"publish": False, "markers": ["new"]},
+            current(),
+            WrongState,
+            r"marker new is not put on .* not published",
+        ),
+        ({"markers": ["stable"], "publish": False}, PREPARED, WrongState, r"is not published; publish it first"),
+        ({"markers": ["new"]}, DISABLED, Conflict, r"marker new .* version 1.0 is disabled, which freezes its markers"),
+        ({"remove_markers": ["stable"]}, DISABLED, Conflict, r"version 1.0 is disabled, which freezes"),
+        (
+            {"markers": ["stable"]},
+            existing(record=record_of(["stable"], V11, disabled_versions=frozenset({V11}))),
+            Conflict,
+            r"version 1.1 is disabled",
+        ),
+        (
+            WHOLE | {"remove_markers": ["stable"]},
+            whole(markers={"stable": V10}, disabled=True),
+            Conflict,
+            r"the image is disabled, which freezes its markers",
+        ),
+        (WHOLE, current(version=None), NotFound, r"there is no image office in pool golden; make a version first"),
         # absent
         (
             {"state": "absent"},
@@ -359,6 +487,20 @@ def test_what_cannot_be_is_refused_with_a_way_out(given, there, error, message):
         ({"name": "a b"}, r"^name: 'a b' cannot be used as a name"),
         ({"name": "tool-x"}, r"^name: 'tool-x' cannot name a desktop image"),
         ({"version": "1"}, r"^version: '1' is not a version"),
+        ({"version": None, "bump": "minor"}, r"^bump: it numbers a new version; say source_vm"),
+        ({"version": None, "source_vm": "src"}, r"^source_vm: it is for making a version; say which: version"),
+        ({"version": None, "markers": ["a"]}, r"^markers: it is of one version, not of the image as a whole"),
+        ({"version": None, "state": "absent"}, r"^state: absent is of one version; say version. The image goes with"),
+        ({"state": "disabled", "description": "x"}, r"^description: it is not said with state: disabled"),
+        ({"state": "absent", "source_vm": "src"}, r"^source_vm: it is for making a version, not for state: absent"),
+        ({"markers": ["a"], "remove_markers": ["a"]}, r"^remove_markers: a is in markers too"),
+        ({"quarantine_days": -1}, r"^quarantine_days: -1 is not a number of days"),
+        ({"minimum_vcpus": 0}, r"^minimum_vcpus: 0 is not a number of processors"),
+        ({"minimum_memory": "4"}, r"^minimum_memory: '4' is 4 bytes, too little"),
+        ({"os": "Debian 12"}, r"^os: 'Debian 12' is not an id of libosinfo"),
+        ({"labels": {"a": None}}, r"^labels: a: give a text of at most 256 characters, not None"),
+        ({"labels": {"a b": "c"}}, r"^labels: 'a b' cannot be used as a name"),
+        ({"labels": {str(n): "x" for n in range(65)}}, r"^labels: there are 65; at most 64"),
         ({"markers": ["ok", "not ok"]}, r"^markers: 'not ok' cannot be used as a name"),
         ({"description": "x" * 1025}, r"^description: it has 1025 characters; at most 1024"),
         ({"snapshot": "a"}, r"^snapshot: a snapshot is of a source VM; say source_vm too"),
@@ -403,3 +545,29 @@ def test_result_is_plain_data_with_sums():
 
 def test_mounted_tool_images_are_named():
     assert source().tool_images == ("virtio",)
+
+
+@pytest.mark.parametrize(
+    ("bump", "known", "taken", "there", "version"),
+    [
+        ("minor", [], (), source(), "1.0"),
+        ("major", [], (), source(), "1.0"),
+        ("minor", [V10], (), source(), "1.0"),  # published and unchanged
+        ("minor", [V10], (), source(disks=(OTHER,)), "1.1"),
+        ("major", [V10], (), source(disks=(OTHER,)), "2.0"),
+        ("minor", [V10], (V11,), source(disks=(OTHER,)), "1.2"),
+        ("minor", [], (V23,), source(), "2.4"),
+        ("minor", [V10], (), None, "1.0"),  # converted, the source VM is gone
+    ],
+)
+def test_bump_numbers_what_is_new(bump, known, taken, there, version):
+    manifests = [published(version).manifest for version in known]
+
+    target = target_version(desired(version=None, bump=bump, source_vm="src"), manifests, taken, there)
+
+    assert str(target) == version
+
+
+def test_version_that_is_said_is_the_one():
+    assert target_version(desired(version="2.3"), [], (), None) == V23
+    assert target_version(desired(version=None), [], (), None) is None

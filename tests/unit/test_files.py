@@ -249,7 +249,7 @@ def test_reader_gets_busy_while_a_writer_holds_the_lock(tmp_path):
 
 def test_last_reader_removes_the_lock_file(tmp_path):
     path = str(tmp_path / "office.lock")
-    with holder(path, "shared") as (first, _), holder(path, "shared") as (second, _said):
+    with holder(path, "shared") as (first, _told), holder(path, "shared") as (second, _said):
         let_go(second)
         assert names(tmp_path) == ["office.lock"]
         let_go(first)

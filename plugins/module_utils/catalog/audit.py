@@ -73,7 +73,7 @@ class AuditLog:
                 path = os.path.join(self.pool_path, LOG)
                 if _size(path) + len(data) > FULL:
                     self._rotate(path)
-                self.files.append(path, data)
+                self.files.append(path, data if _ends_with_a_line(path) else b"\n" + data)
         except OSError as error:
             if not (makes_room and error.errno in _NO_SPACE):
                 raise
@@ -137,6 +137,15 @@ def _lines(path: str) -> Iterator[dict[str, Any]]:
 
 def _numbered(pool_path: str, number: int) -> str:
     return os.path.join(pool_path, LOG.replace(".jsonl", f".{number}.jsonl"))
+
+
+def _ends_with_a_line(path: str) -> bool:
+    """Whether the file ends with a whole line: a crash may have cut off its last one."""
+    if not _size(path):
+        return True
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read() == b"\n"
 
 
 def _size(path: str) -> int:
