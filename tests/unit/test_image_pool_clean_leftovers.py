@@ -37,7 +37,7 @@ def left(pool, *names: str, days: float = 3) -> None:
 
 def found(pool, users=None) -> dict[str, str | None]:
     by_path = {str(pool / name): who for name, who in (users or {}).items()}
-    leftovers = find_leftovers(str(pool), lambda path: by_path.get(path, ()), time.time(), DAY)
+    leftovers = find_leftovers(str(pool), lambda path, besides=(): by_path.get(path, ()), time.time(), DAY)
     return {os.path.relpath(leftover.path, pool): leftover.kept for leftover in leftovers}
 
 
