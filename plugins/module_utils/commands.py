@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -17,24 +18,29 @@ def run_command(
     environment: dict[str, str] | None = None,
     timeout: float | None = None,
     accepted: tuple[int, ...] = (0,),
+    stdin: bytes = b"",
+    own_session: bool = False,
 ) -> str:
     """Run a program without a shell, in the C locale, and return its standard output.
 
+    It reads I(stdin). A program in a session of its own has no terminal that it could ask questions on.
     Raises ToolFailed with the program's last words when it is missing, ends with a status that is not I(accepted)
     or outlives I(timeout) seconds.
     """
     program = os.path.basename(arguments[0])
     try:
-        done = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=timeout,
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
-        )
+        with _input(stdin) as readable:
+            done = subprocess.run(
+                arguments,
+                stdin=readable,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=timeout,
+                start_new_session=own_session,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
+            )
     except FileNotFoundError:
         raise _missing(program) from None
     except subprocess.TimeoutExpired:
@@ -74,6 +80,18 @@ def stream_command(arguments: list[str]) -> Iterator[str]:
             raise _failure(arguments, status, errors.read().decode(errors="replace").strip())
 
 
+@contextlib.contextmanager
+def _input(content: bytes) -> Iterator[int]:
+    """Yield what a program can read the content from; it does not need to be a file system's."""
+    if not content:
+        yield subprocess.DEVNULL
+        return
+    with open(os.memfd_create("input"), "w+b") as stream:
+        stream.write(content)
+        stream.seek(0)
+        yield stream.fileno()
+
+
 def _missing(program: str) -> ToolFailed:
     return ToolFailed(
         f"the program {program} is not installed on this host; role goldsmith.images.image_host installs it"
@@ -83,5 +101,6 @@ def _missing(program: str) -> ToolFailed:
 def _failure(arguments: list[str], status: int, said: str) -> ToolFailed:
     words = (said or "it said nothing")[-2000:]
     return ToolFailed(
-        f"{os.path.basename(arguments[0])} failed with status {status}: {words} (command: {' '.join(arguments)})"
+        f"{os.path.basename(arguments[0])} failed with status {status}: {words} (command: {' '.join(arguments)})",
+        words,
     )

@@ -71,6 +71,12 @@ class Damaged(ImagesError):
     error_code = "damaged"
 
 
+class Untrusted(ImagesError):
+    """An image is not signed by a trusted signer, or is not what was signed."""
+
+    error_code = "untrusted"
+
+
 class Busy(ImagesError):
     """Another run holds the lock of the same thing."""
 
@@ -90,9 +96,13 @@ class TimedOut(ImagesError):
 
 
 class ToolFailed(ImagesError):
-    """An outside program ended with an error."""
+    """An outside program ended with an error; I(said) is what it said, empty when it did not even start."""
 
     error_code = "tool_failed"
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class GuestFailed(ImagesError):

@@ -280,6 +280,13 @@ desktop_image:
       elements: str
       returned: always
       sample: []
+    scrubbed:
+      description:
+        - When the files of this copy were last read and compared with their digests (C(time), UTC), and the C(result),
+          V(sound), V(damaged), or V(outdated) when a file was written or replaced since. V(null) when they never were.
+      type: dict
+      returned: always
+      sample: {time: "2026-01-01T00:00:00Z", result: sound}
     desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
     architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
     os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}

@@ -56,7 +56,11 @@ DOMAIN = f"""
 </domain>
 """
 
-PUBLISHED = ["office@1.0.disk0.raw", "office@1.0.disk1.raw", "office@1.0.manifest.json", "office@1.0.nvram"]
+PUBLISHED = [
+    *(f"office@1.0.disk{index}.{kind}" for index in (0, 1) for kind in ("raw", "pieces")),
+    "office@1.0.manifest.json",
+    "office@1.0.nvram",
+]
 OF_SOURCE = [f"source-vms/{SOURCE_VM}.{end}" for end in ("disk0.qcow2", "disk1.raw", "nvram")]
 RECORD = "office.catalog.json"
 

@@ -220,16 +220,25 @@ def test_every_kind_of_qcow2_gives_what_the_guest_sees(host, source):
 
     host.run(f"qemu-img convert -f qcow2 -O raw {DISK} /srv/imagetest.plain && cmp /srv/imagetest.plain {disk['path']}")
     assert disk["digest"] == "sha256-merkle-16k:" + libtorrent_root(host, disk["path"])
+    assert host.run(f"sha256sum < {PATH}/office@1.0.disk0.pieces").split()[0] == libtorrent_layer(host, disk["path"])
 
 
 def libtorrent_root(host: Any, path: str) -> str:
     """What libtorrent finds for the file as the only one of a BitTorrent v2 torrent."""
+    return libtorrent_tells(host, path, "lt.torrent_info(made).files().root(0).to_bytes().hex()")
+
+
+def libtorrent_layer(host: Any, path: str) -> str:
+    """The SHA-256 of the piece layer that libtorrent finds for the file."""
+    return libtorrent_tells(host, path, "hashlib.sha256(*made[b'piece layers'].values()).hexdigest()")
+
+
+def libtorrent_tells(host: Any, path: str, told: str) -> str:
     code = (
-        "import libtorrent as lt, os, sys; path = sys.argv[1]; files = lt.file_storage(); "
+        "import hashlib, libtorrent as lt, os, sys; path = sys.argv[1]; files = lt.file_storage(); "
         "files.add_file(os.path.basename(path), os.path.getsize(path)); "
         "torrent = lt.create_torrent(files, 1 << 20, lt.create_torrent.v2_only); "
-        "lt.set_piece_hashes(torrent, os.path.dirname(path)); "
-        "print(lt.torrent_info(torrent.generate()).files().root(0).to_bytes().hex())"
+        f"lt.set_piece_hashes(torrent, os.path.dirname(path)); made = torrent.generate(); print({told})"
     )
     return host.run(f'python3 -W ignore -c "{code}" {path}').strip()
 

@@ -27,6 +27,19 @@ def test_program_gets_no_input_and_the_c_locale():
     assert run_command(python(code), environment={"EXTRA": "given"}) == "'' C.UTF-8 given\n"
 
 
+def test_program_reads_what_it_is_given_whatever_bytes_that_are():
+    code = "import sys; print(sys.stdin.buffer.read())"
+
+    assert run_command(python(code), stdin=b"a\r\n\xff") == "b'a\\r\\n\\xff'\n"
+
+
+def test_program_in_a_session_of_its_own_has_no_terminal():
+    code = "import os; print(os.getsid(0) == os.getpid())"
+
+    assert run_command(python(code), own_session=True) == "True\n"
+    assert run_command(python(code)) == "False\n"
+
+
 def test_arguments_do_not_pass_through_a_shell():
     assert run_command([*python("import sys; print(sys.argv[1])"), "$HOME; echo *"]) == "$HOME; echo *\n"
 

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import copying
-from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import CHUNK, digest_file
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import CHUNK, digest_file, tree_of_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import CheckModeWrite
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 
@@ -31,9 +31,9 @@ def test_copy_reads_as_the_original_and_has_its_digest(tmp_path, size):
     source = make_disk(tmp_path / "source", size, ends)
     target = str(tmp_path / "target")
 
-    digest = copying.copy_disk(Files(), source, "raw", target)
+    tree = copying.copy_disk(Files(), source, "raw", target)
 
-    assert digest == digest_file(source) == digest_file(target)
+    assert tree == tree_of_file(source) == tree_of_file(target)
     with open(source, "rb") as one, open(target, "rb") as two:
         assert one.read() == two.read()
 
@@ -42,7 +42,7 @@ def test_copy_onto_a_file_system_that_cannot_bypass_the_page_cache(tmp_path):
     source = make_disk(tmp_path / "source", CHUNK + 512, {0: os.urandom(MIB)})
     target = f"/dev/shm/goldsmith-test-{os.getpid()}"  # noqa: S108
     try:
-        assert copying.copy_disk(Files(), source, "raw", target) == digest_file(target)
+        assert copying.copy_disk(Files(), source, "raw", target) == tree_of_file(target)
     finally:
         os.unlink(target)
 

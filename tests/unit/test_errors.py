@@ -36,6 +36,7 @@ def test_error_codes_are_stable():
         "timed_out",
         "tool_failed",
         "unreachable",
+        "untrusted",
         "wrong_state",
     ]
 

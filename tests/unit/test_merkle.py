@@ -17,9 +17,14 @@ from ansible_collections.goldsmith.images.plugins.module_utils.disk.extents impo
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import (
     BLOCK,
     CHUNK,
+    PIECE,
     PREFIX,
+    count_pieces,
     digest_extents,
     digest_file,
+    digest_of_pieces,
+    tree_of_extents,
+    tree_of_file,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +41,17 @@ def naive_root(content: bytes) -> bytes:
     return layer[0]
 
 
+def naive_pieces(content: bytes) -> bytes:
+    """BEP 52, "piece layers" of 1 MiB; of one piece the root, for which BEP 52 has no layer."""
+    if len(content) <= PIECE:
+        return naive_root(content)
+    layer = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
+    layer += [bytes(32)] * (-len(layer) % (PIECE // BLOCK))
+    for _height in range(6):
+        layer = [hashlib.sha256(layer[at] + layer[at + 1]).digest() for at in range(0, len(layer), 2)]
+    return b"".join(layer)
+
+
 def naive_digest(content: bytes) -> str:
     return PREFIX + naive_root(content).hex()
 
@@ -44,6 +60,7 @@ def naive_digest(content: bytes) -> str:
     "size",
     [
         *(1, 512, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK, 5 * BLOCK + 7),
+        *(PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + BLOCK, 3 * PIECE - 512, 5 * PIECE),
         *(CHUNK - BLOCK, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK + BLOCK + 3, 2 * CHUNK, 3 * CHUNK - 5, 5 * CHUNK + 512),
     ],
 )
@@ -51,7 +68,10 @@ def test_digest_of_a_file_is_the_root_of_bep_52(tmp_path, size):
     content = os.urandom(size)
     (tmp_path / "disk").write_bytes(content)
 
-    assert digest_file(str(tmp_path / "disk")) == naive_digest(content)
+    tree = tree_of_file(str(tmp_path / "disk"))
+    assert tree.digest == digest_file(str(tmp_path / "disk")) == naive_digest(content)
+    assert tree.pieces == naive_pieces(content)
+    assert digest_of_pieces(tree.pieces) == tree.digest
 
 
 # offsets and lengths of data in a disk that is zero elsewhere
@@ -79,7 +99,9 @@ def test_holes_count_as_the_zeros_that_a_guest_reads(tmp_path, size, data):
             stream.seek(offset)
             stream.write(content[offset : offset + length])
 
-    assert digest_file(str(path)) == naive_digest(bytes(content))
+    tree = tree_of_file(str(path))
+    assert tree.digest == digest_file(str(path)) == naive_digest(bytes(content))
+    assert tree.pieces == naive_pieces(bytes(content))
 
 
 def test_written_zeros_and_holes_have_the_same_digest(tmp_path):
@@ -112,7 +134,22 @@ def test_known_root_of_a_tebibyte_of_zeros():
 def test_nothing_has_the_hash_of_nothing(tmp_path):
     (tmp_path / "empty").touch()
 
-    assert digest_file(str(tmp_path / "empty")) == PREFIX + hashlib.sha256(b"").hexdigest()
+    tree = tree_of_file(str(tmp_path / "empty"))
+    assert tree.digest == digest_file(str(tmp_path / "empty")) == PREFIX + hashlib.sha256(b"").hexdigest()
+    assert tree.pieces == b""
+    assert digest_of_pieces(b"") == tree.digest
+
+
+def test_pieces_of_holes_take_32_bytes_each_and_are_not_read(tmp_path):
+    (tmp_path / "data").write_bytes(b"x" * 4096)
+    data = [Extent(TIB // 2, 4096, str(tmp_path / "data"), 0)]
+
+    tree = tree_of_extents(data, TIB)
+
+    hashes = {tree.pieces[at : at + 32] for at in range(0, len(tree.pieces), 32)}
+    assert len(tree.pieces) == 32 * count_pieces(TIB)
+    assert hashes == {naive_root(bytes(PIECE)), naive_root((b"x" * 4096).ljust(PIECE, b"\0"))}
+    assert digest_of_pieces(tree.pieces) == tree.digest == digest_extents(data, TIB)
 
 
 def test_sink_gets_every_byte_that_is_not_zero_and_no_block_of_zeros(tmp_path):

@@ -47,6 +47,7 @@ def test_files_of_a_version_are_named_after_it():
     version = Version(1, 0)
 
     assert naming.disk_file("office", version, 0) == "office@1.0.disk0.raw"
+    assert naming.pieces_file("office", version, 1) == "office@1.0.disk1.pieces"
     assert naming.nvram_file("office", version) == "office@1.0.nvram"
     assert naming.manifest_file("office", version) == "office@1.0.manifest.json"
     assert naming.catalog_file("office") == "office.catalog.json"
@@ -57,6 +58,7 @@ def test_files_of_a_version_are_named_after_it():
 OURS = [
     "office@1.0.manifest.json",
     "office.catalog.json",
+    "office@1.0.disk0.pieces",
     "office@1.0.disk0.raw",
     "office@1.0.nvram",
     "tool-virtio.iso",

@@ -11,6 +11,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..disk.pieces import layer_size
 from ..errors import BadInput, Damaged
 from .naming import Version
 
@@ -21,7 +22,8 @@ SCHEMA = 1
 class ManifestDisk:
     """A disk of a version, raw and sparse, in the order of the source VM's disks.
 
-    I(target) and I(bus) say where the source VM had it; I(digest) is the BitTorrent v2 Merkle root (disk/merkle.py).
+    I(target) and I(bus) say where the source VM had it; I(digest) is the BitTorrent v2 Merkle root (disk/merkle.py),
+    I(pieces) the file with the piece layer (disk/pieces.py), None in manifests that were written without one.
     """
 
     file: str
@@ -30,6 +32,7 @@ class ManifestDisk:
     virtual_size: int
     allocated: int
     digest: str
+    pieces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Manifest:
     def sizes(self) -> dict[str, int]:
         """How many bytes each data file has, by its name."""
         sizes = {disk.file: disk.virtual_size for disk in self.disks}
+        sizes |= {disk.pieces: layer_size(disk.virtual_size) for disk in self.disks if disk.pieces}
         return sizes | ({self.nvram.file: self.nvram.size} if self.nvram else {})
 
     def to_json(self) -> bytes:

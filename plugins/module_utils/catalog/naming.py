@@ -18,7 +18,9 @@ DESKTOPS = "desktops"
 MANIFEST_SUFFIX = ".manifest.json"
 _TOOL = "tool-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OUR_FILE = re.compile(r"^(.+@\d+\.\d+\.(disk\d+\.raw|nvram|manifest\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$")
+_OUR_FILE = re.compile(
+    r"^(.+@\d+\.\d+\.(disk\d+\.(raw|pieces)|nvram|manifest\.json(\.sig)?|scrub\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$"
+)
 _LAYER_END = re.compile(r"\.disk\d+\.[0-9a-f]{8}\.qcow2")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
 
@@ -80,8 +82,23 @@ def manifest_file(image: str, version: Version) -> str:
     return version_stem(image, version) + MANIFEST_SUFFIX
 
 
+def signature_file(image: str, version: Version) -> str:
+    """Return the name of the signature of the manifest."""
+    return manifest_file(image, version) + ".sig"
+
+
+def scrub_file(image: str, version: Version) -> str:
+    """Return the name of the file that keeps what the last scrub found."""
+    return version_stem(image, version) + ".scrub.json"
+
+
 def disk_file(image: str, version: Version, index: int) -> str:
     return f"{version_stem(image, version)}.disk{index}.raw"
+
+
+def pieces_file(image: str, version: Version, index: int) -> str:
+    """Return the name of the piece layer of disk I(index) (disk/pieces.py)."""
+    return f"{version_stem(image, version)}.disk{index}.pieces"
 
 
 def nvram_file(image: str, version: Version) -> str:

@@ -18,10 +18,13 @@ from .naming import (
     Version,
     catalog_file,
     manifest_file,
+    scrub_file,
+    signature_file,
     version_stem,
 )
 from .quarantine import Entry, Quarantine, Removal
 from .record import ImageRecord
+from .scrubs import Scrub
 
 
 class Store:
@@ -102,7 +105,10 @@ class Store:
         raise NotFound(f"image {image} has no version {wanted}; published versions: {there}")
 
     def damage(self, manifest: Manifest) -> list[str]:
-        """Return what is wrong with the files of a published version, as C(office@1.0.disk0.raw is missing)."""
+        """Return what is wrong with the files of a published version, as C(office@1.0.disk0.raw is missing).
+
+        Sizes are looked up; that bytes differ is known from the last scrub, as long as the file is the one it read.
+        """
         found = []
         for name, size in manifest.sizes.items():
             there = _size_of(self.full_path(name))
@@ -110,7 +116,20 @@ class Store:
                 found.append(f"{name} is missing")
             elif there != size:
                 found.append(f"{name} has {there} bytes instead of {size}")
-        return found
+        scrub = self.scrub(manifest)
+        return found + (list(scrub.damage(self.path)) if scrub else [])
+
+    def scrub(self, manifest: Manifest) -> Scrub | None:
+        """Return what the last scrub of a published version found, None when there was none."""
+        try:
+            with open(self.full_path(scrub_file(manifest.image, manifest.version)), "rb") as stream:
+                return Scrub.from_json(stream.read())
+        except FileNotFoundError:
+            return None
+
+    def save_scrub(self, manifest: Manifest, scrub: Scrub) -> None:
+        """Replace what is kept of the last scrub. The version's lock, shared at least, is the caller's."""
+        self.files.write(self.full_path(scrub_file(manifest.image, manifest.version)), scrub.to_json())
 
     def note_preparation(self, image: str, version: Version, prepared: bool) -> None:
         """Note whether a version, which is about to be committed, will be a prepared one. Takes the image's lock.
@@ -231,7 +250,8 @@ class Store:
     def leftovers(self, image: str, version: Version) -> list[str]:
         """Return what an interrupted run left of a version: files of it that no manifest names, final and partial."""
         manifest = self.manifest(image, version)
-        published = [*manifest.files, manifest_file(image, version)] if manifest else []
+        beside = [name_of(image, version) for name_of in (manifest_file, signature_file, scrub_file)]
+        published = [*manifest.files, *beside] if manifest else []
         stem = version_stem(image, version) + "."
         found = []
         for directory, whole in ((self.path, published), (self.full_path(PARTIAL), [])):

@@ -13,7 +13,7 @@ from ..files import Files
 from . import qemu_img
 from .chain import backing_chain
 from .extents import Extent, raw_extents
-from .merkle import digest_extents, digest_file
+from .merkle import Tree, digest_file, tree_of_extents, tree_of_file
 from .sparse import new_sparse_file
 
 _SECTOR = 512
@@ -31,8 +31,8 @@ def space_needed(path: str, disk_format: str) -> int:
     return min(allocated, size) if allocated else size
 
 
-def copy_disk(files: Files, source: str, source_format: str, path: str) -> str:
-    """Copy what a guest sees of the disk into the new raw file I(path), flush it, and return its digest.
+def copy_disk(files: Files, source: str, source_format: str, path: str) -> Tree:
+    """Copy what a guest sees of the disk into the new raw file I(path), flush it, and return its digest and pieces.
 
     The disk is read once: what is hashed is what is written. It is written past the page cache, which spares the
     memory of the host and the wait for a flush at the end. Where the data cannot be read as it lies (compressed or
@@ -43,7 +43,7 @@ def copy_disk(files: Files, source: str, source_format: str, path: str) -> str:
     except ToolFailed:
         files.remove(path)
     qemu_img.convert(files, source, source_format, path, "raw")
-    return digest_file(path)
+    return tree_of_file(path)
 
 
 def copy_small_file(files: Files, source: str, path: str) -> str:
@@ -62,10 +62,10 @@ def flush(path: str) -> None:
         os.close(descriptor)
 
 
-def _copy_and_hash(files: Files, source: str, source_format: str, path: str) -> str:
+def _copy_and_hash(files: Files, source: str, source_format: str, path: str) -> Tree:
     size = virtual_size(source, source_format)
     with new_sparse_file(files, path, size) as target:
-        return digest_extents(_extents(source, source_format), size, target.write)
+        return tree_of_extents(_extents(source, source_format), size, target.write)
 
 
 def _extents(path: str, disk_format: str) -> Iterator[Extent]:

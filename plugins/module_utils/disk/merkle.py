@@ -10,6 +10,10 @@ C(pieces root) by which a BitTorrent v2 swarm knows the same content.
 Holes are not read: the hash of a subtree of zero bytes is known for every height. Data is hashed in chunks, on all
 processors at once (hashlib lets go of the interpreter's lock), and the tree keeps one node a height: a disk of
 20 TiB takes no more memory than one of 20 MiB.
+
+The piece layer (BEP 52, "piece layers", of a piece length of 1 MiB) is kept beside a digest: the hashes of the subtrees
+of 1 MiB each, 32 bytes a piece. It leads to the root, so that who knows the digest can tell whether a layer is sound;
+and with a sound layer it can be told which pieces of a damaged disk are wrong.
 """
 
 from __future__ import annotations
@@ -21,12 +25,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from .extents import Extent, by_chunk, raw_extents
+from .open_files import OpenFiles
 
 BLOCK = 16 * 1024
 CHUNK_HEIGHT = 8
 CHUNK = BLOCK << CHUNK_HEIGHT  # 4 MiB: what one thread reads and hashes at a time
+PIECE_HEIGHT = 6
+PIECE = BLOCK << PIECE_HEIGHT  # 1 MiB: what one hash of the piece layer stands for
+HASH_SIZE = 32
 PREFIX = "sha256-merkle-16k:"
 
 _MAX_THREADS = 16  # a chunk is 256 calls of hashlib; more threads only wait for the interpreter's lock
@@ -45,7 +54,33 @@ def _grown(leaf: bytes) -> list[bytes]:
 
 
 _ZEROS = _grown(_ZERO_BLOCK)  # subtrees of blocks of zero bytes
-_PADDING = _grown(bytes(32))  # subtrees beyond the end of the disk
+_PADDING = _grown(bytes(HASH_SIZE))  # subtrees beyond the end of the disk
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is kept of the Merkle tree of a disk: its I(digest), and its piece layer I(pieces).
+
+    The layer has 32 bytes a piece of 1 MiB, in order; pieces beyond the end, which only balance the tree, are left out.
+    Of content of at most one piece, for which BEP 52 has no layer, the one hash is the root.
+    """
+
+    digest: str
+    pieces: bytes
+
+
+def tree_of_file(path: str) -> Tree:
+    """Return the digest and the piece layer of a raw file. Its holes are not read."""
+    return tree_of_extents(raw_extents(path), os.stat(path).st_size)
+
+
+def tree_of_extents(
+    extents: Iterable[Extent], size: int, sink: Sink | None = None, files: OpenFiles | None = None
+) -> Tree:
+    """Return the digest and the piece layer of I(size) bytes; see L(digest_extents). I(files) says how to read them."""
+    pieces = bytearray()
+    digest = _digest(_Tree(size, pieces), extents, size, sink, files)
+    return Tree(digest, bytes(pieces))
 
 
 def digest_file(path: str) -> str:
@@ -59,10 +94,34 @@ def digest_extents(extents: Iterable[Extent], size: int, sink: Sink | None = Non
     I(sink) is given every run of blocks that are not all zero, as C((offset, bytes)), from several threads and in no
     order; the bytes are its own only until it returns. What the sink raises is raised here.
     """
-    tree = _Tree(size)
+    return _digest(_Tree(size), extents, size, sink)
+
+
+def count_pieces(size: int) -> int:
+    """Return how many pieces I(size) bytes have; the last one may be shorter."""
+    return -(-size // PIECE)
+
+
+def digest_of_pieces(pieces: bytes) -> str:
+    """Return the digest of the content whose piece layer this is."""
+    if len(pieces) <= HASH_SIZE:
+        return PREFIX + (pieces or hashlib.sha256(b"").digest()).hex()
+    nodes = [pieces[at : at + HASH_SIZE] for at in range(0, len(pieces), HASH_SIZE)]
+    height = PIECE_HEIGHT
+    while len(nodes) > 1:
+        if len(nodes) % 2:
+            nodes.append(_PADDING[height])
+        nodes = [hashlib.sha256(nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
+        height += 1
+    return PREFIX + nodes[0].hex()
+
+
+def _digest(
+    tree: _Tree, extents: Iterable[Extent], size: int, sink: Sink | None, files: OpenFiles | None = None
+) -> str:
     threads = min(len(os.sched_getaffinity(0)) + 1, _MAX_THREADS)
-    with _Files() as files, ThreadPoolExecutor(threads) as executor:
-        reader = _Reader(size, files, sink)
+    with files or OpenFiles() as opened, ThreadPoolExecutor(threads) as executor:
+        reader = _Reader(size, opened, sink)
         pending: deque[tuple[int, Future[list[bytes]]]] = deque()
         for number, parts in by_chunk(extents, CHUNK):
             pending.append((number, executor.submit(reader.leaves, number, parts)))
@@ -79,10 +138,14 @@ def _result(pending: deque[tuple[int, Future[list[bytes]]]]) -> tuple[int, list[
 
 
 class _Tree:
-    """A Merkle tree that is built from left to right; complete subtrees are kept, one a height at most."""
+    """A Merkle tree that is built from left to right; complete subtrees are kept, one a height at most.
 
-    def __init__(self, size: int) -> None:
+    I(pieces) is given the hash of each piece when it is known.
+    """
+
+    def __init__(self, size: int, pieces: bytearray | None = None) -> None:
         self._size = size
+        self._pieces = pieces
         self._blocks = -(-size // BLOCK)  # leaves that stand for content
         self._count = 0  # leaves so far
         self._stack: list[tuple[int, bytes]] = []  # (height, root), from left to right, heights falling
@@ -102,6 +165,8 @@ class _Tree:
         while self._stack[0][0] != height:
             low = self._stack[-1][0]
             self._push(low, _PADDING[low])
+        if self._pieces is not None and not self._pieces:
+            self._pieces += self._stack[0][1]
         return self._stack[0][1]
 
     def _add_zeros(self, until: int) -> None:
@@ -115,6 +180,8 @@ class _Tree:
             fitting = (stop - self._count).bit_length() - 1
             aligned = (self._count & -self._count).bit_length() - 1 if self._count else fitting
             height = min(fitting, aligned)
+            if height >= PIECE_HEIGHT and self._pieces is not None:
+                self._pieces += _ZEROS[PIECE_HEIGHT] * (1 << (height - PIECE_HEIGHT))
             self._push(height, _ZEROS[height])
 
     def _push(self, height: int, node: bytes) -> None:
@@ -122,34 +189,15 @@ class _Tree:
         while self._stack and self._stack[-1][0] == height:
             node = hashlib.sha256(self._stack.pop()[1] + node).digest()
             height += 1
+            if height == PIECE_HEIGHT and self._pieces is not None:
+                self._pieces += node
         self._stack.append((height, node))
-
-
-class _Files:
-    """Descriptors of the files that extents lie in, opened once."""
-
-    def __init__(self) -> None:
-        self._descriptors: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)
-
-    def descriptor(self, path: str) -> int:
-        with self._lock:
-            if path not in self._descriptors:
-                self._descriptors[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            return self._descriptors[path]
 
 
 class _Reader:
     """Reads chunks, each thread into a buffer of its own, hashes their blocks and gives the data to the sink."""
 
-    def __init__(self, size: int, files: _Files, sink: Sink | None) -> None:
+    def __init__(self, size: int, files: OpenFiles, sink: Sink | None) -> None:
         self._size = size
         self._files = files
         self._sink = sink
@@ -176,18 +224,8 @@ class _Reader:
         for part in parts:
             at = part.start - start
             content[position:at] = bytes(at - position)
-            position = at + self._read(part, content[at : at + part.length])
+            position = at + self._files.read(part, content[at : at + part.length])
         content[position:] = bytes(len(content) - position)
-
-    def _read(self, part: Extent, target: memoryview) -> int:
-        """Read until the target is full or the file ends (beyond which QEMU reads zeros, too)."""
-        descriptor, done = self._files.descriptor(part.path), 0
-        while done < len(target):
-            count = os.preadv(descriptor, [target[done:]], part.offset + done)
-            if not count:
-                break
-            done += count
-        return done
 
 
 def _runs_of_data(hashes: list[bytes]) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..catalog.audit import AuditLog
+from ..catalog.signing import sign_version
 from ..catalog.store import Store
 from ..changes import Change
 from ..disk import sysprep
@@ -40,6 +41,7 @@ from .desktop_image_rules import (
     require_snapshot_possible,
     require_unused,
 )
+from .desktop_image_signing import observe_key, plan_signature
 from .desktop_image_source import (
     read_source,
     remaining_disks,
@@ -101,6 +103,7 @@ class DesktopImage:
             operations=()
             if manifest or not desired.makes_version
             else sysprep.checked_operations(desired.generalize_operations),
+            signing_key=observe_key(desired, published),
         )
 
     def audit_log(self, desired: Desired, current: Current) -> AuditLog:
@@ -167,7 +170,7 @@ class DesktopImage:
             yield self._remove_leftovers_change(desired, current)
         publication = Publication(
             desired.name, desired.version, desired.source_vm, desired.method, desired.edits.description or "",
-            operations, desired.snapshot, not desired.publish,
+            operations, desired.snapshot, not desired.publish, desired.signing_key,
         )  # fmt: skip
         copied = f"{'conversion' if desired.method == 'convert' else 'clone'} of {desired.source_vm}"
         copied += f", snapshot {desired.snapshot}" if desired.snapshot else ""
@@ -180,6 +183,8 @@ class DesktopImage:
             "description": publication.description,
             "state": "available" if desired.publish else "deployment_done",
         }
+        if current.signing_key is not None:
+            after["signed"] = current.signing_key
         yield Change(
             "publish" if desired.publish else "prepare",
             desired.subject,
@@ -210,6 +215,7 @@ class DesktopImage:
             if published.manifest.provenance.method == desired.method == "convert":
                 yield from self._plan_end_of_conversion(desired, current, published)
             yield from self._plan_snapshot(desired, current)
+        yield from plan_signature(desired, published, current.signing_key, lambda: self._sign(desired, current))
 
     def _plan_snapshot(self, desired: Desired, current: Current) -> Iterator[Change]:
         """Keep the state that was published, unless there is a snapshot of the name."""
@@ -260,6 +266,9 @@ class DesktopImage:
     def _publish(self, desired: Desired, current: Current, publication: Publication) -> None:
         publish(self.host, self._store(current), publication)
         refresh_pool(self.host, desired.pool)
+
+    def _sign(self, desired: Desired, current: Current) -> None:
+        sign_version(self._store(current), desired.name, desired.version, desired.signing_key)
 
     def _remove_leftovers(self, desired: Desired, current: Current) -> None:
         store = self._store(current)

@@ -42,6 +42,7 @@ OPTIONS = {
     "remove_markers": {"type": "list", "elements": "str"},
     "generalize": {"type": "bool"},
     "generalize_operations": {"type": "list", "elements": "str"},
+    "signing_key": {"type": "path", "no_log": False},
     "quarantine_days": {"type": "int", "default": DEFAULT_DAYS},
     **actor.OPTIONS,
 }
@@ -58,6 +59,7 @@ _OF_MAKING = (
     "publish",
     "generalize",
     "generalize_operations",
+    "signing_key",
 )
 _OF_VERSION = ("os", "minimum_vcpus", "minimum_memory", "recommended_hardware", "markers")
 _OF_IMAGE = ("description", "labels")
@@ -86,6 +88,7 @@ class Desired:
     remove_markers: tuple[str, ...] = ()
     quarantine_days: int = DEFAULT_DAYS
     actor: str = ""
+    signing_key: str | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -126,6 +129,7 @@ class Desired:
             publish=params["publish"] is not False,
             snapshot=params["snapshot"],
             snapshot_after_publish=params["snapshot_after_publish"],
+            signing_key=params["signing_key"],
             remove_markers=gone,
             quarantine_days=params["quarantine_days"],
             actor=actor.actor_of(params["actor"]),

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
-from ..catalog.naming import Version, disk_file, nvram_file
+from ..catalog.naming import Version, disk_file, nvram_file, pieces_file, signature_file
+from ..catalog.signing import sign_manifest
 from ..catalog.store import Store
 from ..collection import VERSION
-from ..disk import copying, merkle, qemu_img, sysprep
+from ..disk import copying, merkle, pieces, qemu_img, sysprep
 from ..errors import Conflict, WrongState, from_os_error
 from ..files import require_space
 from ..hypervisor.connection import Host
@@ -44,6 +45,7 @@ class Publication:
     operations: tuple[str, ...]
     snapshot: str | None = None
     prepared: bool = False
+    signing_key: str | None = None
 
     @property
     def subject(self) -> str:
@@ -71,6 +73,8 @@ def publish(host: Host, store: Store, publication: Publication) -> None:
                     f"{publication.origin} was written to while it was copied; nothing was published. "
                     "Leave it alone and run again"
                 )
+            if publication.signing_key is not None:
+                _write_signature(store, publication, manifest, written)
             store.note_preparation(publication.image, publication.version, publication.prepared)
             store.commit(manifest, written)
         except BaseException:
@@ -99,11 +103,11 @@ def _write_files(
 
     I(written) gets the path of each by its final name, before there is anything at the path.
     """
-    names, digests = [], []
+    names, trees = [], []
     for index, disk in enumerate(source.content):
         name = disk_file(publication.image, publication.version, index)
         written[name] = store.staging_path(publication.image, publication.version, name)
-        digests.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
+        trees.append(copying.copy_disk(host.files, disk.path, disk.format, written[name]))
         names.append(name)
     nvram = _write_nvram(host, store, publication, source, written)
     if publication.operations:
@@ -111,11 +115,28 @@ def _write_files(
         sysprep.generalize(host.files, paths, publication.operations, usable_virt_type(host) == "kvm")
         for path in paths:
             copying.flush(path)
-        digests = [merkle.digest_file(path) for path in paths]
+        trees = [merkle.tree_of_file(path) for path in paths]
+    layers = [_write_pieces(store, publication, index, tree, written) for index, tree in enumerate(trees)]
     disks = tuple(
-        _manifest_disk(disk, name, written[name], digest) for disk, name, digest in zip(source.content, names, digests)
+        _manifest_disk(disk, name, written[name], tree, layer)
+        for disk, name, tree, layer in zip(source.content, names, trees, layers)
     )
     return _manifest(host, publication, source, disks, nvram)
+
+
+def _write_pieces(
+    store: Store, publication: Publication, index: int, tree: merkle.Tree, written: dict[str, str]
+) -> str:
+    name = pieces_file(publication.image, publication.version, index)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    pieces.write_layer(store.files, written[name], tree)
+    return name
+
+
+def _write_signature(store: Store, publication: Publication, manifest: Manifest, written: dict[str, str]) -> None:
+    name = signature_file(publication.image, publication.version)
+    written[name] = store.staging_path(publication.image, publication.version, name)
+    store.files.create(written[name], sign_manifest(manifest.to_json(), publication.signing_key))
 
 
 def _write_nvram(
@@ -129,14 +150,15 @@ def _write_nvram(
     return ManifestNvram(name, os.stat(written[name]).st_size, digest)
 
 
-def _manifest_disk(disk: DomainDisk, name: str, path: str, digest: str) -> ManifestDisk:
+def _manifest_disk(disk: DomainDisk, name: str, path: str, tree: merkle.Tree, layer: str) -> ManifestDisk:
     return ManifestDisk(
         file=name,
         target=disk.target,
         bus=disk.bus or "",
         virtual_size=os.stat(path).st_size,
         allocated=qemu_img.allocated_size(path),
-        digest=digest,
+        digest=tree.digest,
+        pieces=layer,
     )
 
 

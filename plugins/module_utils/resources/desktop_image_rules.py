@@ -34,7 +34,8 @@ class Current:
     I(version) is the one that the task is about, None for the image as a whole; I(versions) are all of the image and
     I(taken) those of the quarantine; I(quarantined) is the entry that the version could be restored from. I(leftovers)
     are files of an interrupted run; I(remaining_disks) those of a converted source VM that is gone; I(operations) what
-    a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it.
+    a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it;
+    I(signing_key) the fingerprint of the key that is to sign, when there is something to sign.
     """
 
     pool_path: str
@@ -51,6 +52,7 @@ class Current:
     remaining_disks: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
     layered: Layered | None = None
+    signing_key: str | None = None
 
     @property
     def next_free(self) -> Version:

@@ -13,6 +13,8 @@ from typing import Any
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, version_stem
 from ..catalog.record import ImageRecord
+from ..catalog.scrubs import Scrub
+from ..catalog.signing import signature_result
 from ..catalog.states import CopyFacts, combine, copy_state
 from ..catalog.store import Store
 from ..hypervisor.domains import Domain
@@ -53,6 +55,8 @@ class PublishedVersion:
     damage: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
+    scrub: Scrub | None = None
+    signed: dict[str, Any] | None = None
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -94,6 +98,8 @@ def read_version(
         damage=tuple(store.damage(manifest)),
         users=tuple(usage.users(manifest, [store.full_path(name) for name in manifest.files])),
         children=tuple(children.get((manifest.image, manifest.version), ())),
+        scrub=store.scrub(manifest),
+        signed=signature_result(store, manifest),
     )
 
 
@@ -143,6 +149,8 @@ def version_result(published: PublishedVersion) -> dict[str, Any]:
         "version": str(manifest.version),
         "state": published.state,
         "damage": list(published.damage),
+        "scrubbed": published.scrub.to_result(published.pool_path) if published.scrub else None,
+        "signed": published.signed,
         "desktop_type": manifest.desktop_type,
         "architecture": manifest.architecture,
         "os": record.os_of(manifest),
