@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import Busy, CheckModeWrite, NoSpace
 from .sizes import human_size

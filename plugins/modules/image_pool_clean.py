@@ -8,12 +8,14 @@ module: image_pool_clean
 version_added: 0.1.0
 short_description: Keep house in an image pool
 description:
-  - Retires old versions, removes what runs that were killed left behind, removes for good what has served its time in the
-    quarantine, finds files that nobody owns, verifies the content of the versions, and reports what takes up how much.
-  - What is in use, marked, prepared or worked on is never touched. Who uses a file is looked up again under its lock, just
-    before it is moved or removed.
-  - Nothing is deleted that could be missed. Retired versions, lost data files and orphans go to the quarantine, from where
-    M(goldsmith.images.desktop_image) with O(goldsmith.images.desktop_image#module:state=restored) brings a version back.
+  - Retires old versions, removes what runs that were killed left behind, removes for good what has served its time in
+    the quarantine, finds files that nobody owns, verifies the content of the versions, and reports what takes up how
+    much.
+  - What is in use, marked, prepared or worked on is never touched. Who uses a file is looked up again under its lock,
+    just before it is moved or removed.
+  - Nothing is deleted that could be missed. Retired versions, lost data files and orphans go to the quarantine, from
+    where M(goldsmith.images.desktop_image) with O(goldsmith.images.desktop_image#module:state=restored) brings a
+    version back.
   - In check mode it tells each thing that would be done, and why.
   - What another run works on in that moment, or what came into use, is left for the next run and returned as
     RV(image_pool_clean.postponed); the rest goes on.
@@ -31,14 +33,15 @@ options:
     elements: str
   keep_versions:
     description:
-      - How many of the newest versions of each image are kept. Versions that are disabled, failed or not yet published do
-        not count.
-      - With neither this nor O(keep_days), no version is retired. With both, a version is retired when it is beyond both.
-      - Whatever is said here, a version is kept that is marked, used by anything, or prepared and not yet published, and
-        so is the newest version of an image that can serve desktops.
+      - How many of the newest versions of each image are kept. Versions that are disabled, failed or not yet
+        published do not count.
+      - With neither this nor O(keep_days), no version is retired. With both, a version is retired when it is beyond
+        both.
+      - Whatever is said here, a version is kept that is marked, used by anything, or prepared and not yet published,
+        and so is the newest version of an image that can serve desktops.
     type: int
   keep_days:
-    description: How many days a version is kept, counted from when it was made or came into this pool, whichever was later.
+    description: How many days a version is kept, from when it was made or came into this pool, whichever was later.
     type: int
   quarantine_days:
     description:
@@ -48,22 +51,22 @@ options:
     default: 7
   partial_age:
     description:
-      - How many hours ago a left-over file or an orphan was last written before it is one. What is younger is left alone,
-        whoever may be about to use it.
+      - How many hours ago a left-over file or an orphan was last written before it is one. What is younger is left
+        alone, whoever may be about to use it.
     type: int
     default: 24
   orphans:
     description:
-      - What to do with files that nobody owns and nobody uses. V(report) only returns them, V(quarantine) moves them to the
-        quarantine.
+      - What to do with files that nobody owns and nobody uses. V(report) only returns them, V(quarantine) moves them
+        to the quarantine.
       - On a network file system only files of this host's desktops are moved, as other hosts may use the rest.
     type: str
     choices: [report, quarantine]
     default: report
   scrub:
     description:
-      - Read the versions again and compare them with their digests. A damaged copy is V(failed) from then on, serves no new
-        desktops, and its RV(image_pool_clean.damaged[].damage) names the pieces.
+      - Read the versions again and compare them with their digests. A damaged copy is V(failed) from then on, serves
+        no new desktops, and its RV(image_pool_clean.damaged[].damage) names the pieces.
     type: bool
     default: false
   scrub_rate:
@@ -71,13 +74,14 @@ options:
     type: str
   scrub_older_than:
     description:
-      - How many days ago a version was last scrubbed before that is done again. With V(0), every run reads all versions, and
-        reports a change for each.
+      - How many days ago a version was last scrubbed before that is done again. With V(0), every run reads all
+        versions, and reports a change for each.
     type: int
     default: 30
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.actor
 seealso:
   - module: goldsmith.images.desktop_image
   - module: goldsmith.images.image_pool
@@ -144,7 +148,7 @@ image_pool_clean:
       returned: always
       contains:
         path: {description: The file., type: str, returned: always}
-        kind: {description: "What it is, as C(partial file), C(temporary file), C(lock file), C(data file).", type: str, returned: always}
+        kind: {description: "What it is, as C(partial file), C(lock file), C(data file).", type: str, returned: always}
         age: {description: Seconds since it was last written., type: int, returned: always}
         allocated: {description: What it takes up., type: int, returned: always}
         reason: {description: Why it is kept; V(null) when it is rubbish., type: str, returned: always}
@@ -157,7 +161,7 @@ image_pool_clean:
         path: {description: The file., type: str, returned: always}
         age: {description: Seconds since it was last written., type: int, returned: always}
         allocated: {description: What it takes up., type: int, returned: always}
-        reason: {description: Why it is not moved to the quarantine; V(null) when it may be., type: str, returned: always}
+        reason: {description: Why it is not moved; V(null) when it may be., type: str, returned: always}
     quarantine:
       description: What is in the quarantine.
       type: list
@@ -180,7 +184,7 @@ image_pool_clean:
       type: list
       elements: str
       returned: always
-      sample: ["retire image office 1.0: another run is working on image office version 1.0; wait for it to end and run again"]
+      sample: ["retire image office 1.0: it is kept now: used by desktop acct-001"]
     usage:
       description: What the pool's files take up.
       type: dict
@@ -217,15 +221,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor import connection
 from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import run
-from ansible_collections.goldsmith.images.plugins.module_utils.resources import image_pool_clean, image_pool_clean_options
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_pool_clean import ImagePoolClean
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_pool_clean_options import OPTIONS
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec=image_pool_clean_options.OPTIONS | connection.OPTIONS,
-        supports_check_mode=True,
-    )
-    run(module, image_pool_clean.ImagePoolClean)
+    module = AnsibleModule(argument_spec=OPTIONS | connection.OPTIONS, supports_check_mode=True)
+    run(module, ImagePoolClean)
 
 
 if __name__ == "__main__":

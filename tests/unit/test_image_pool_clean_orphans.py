@@ -51,9 +51,11 @@ def written(pool, *names: str, days: float = 40) -> None:
 
 def found(pool, domains=(), users=None) -> dict[str, str | None]:
     by_path = {str(pool / name): who for name, who in (users or {}).items()}
-    there = orphans.find_orphans(
-        str(pool), ["office@1.0.disk0.raw"], list(domains), lambda path, besides=(): by_path.get(path, ()), time.time(), DAY
-    )
+
+    def users(path, besides=()):
+        return by_path.get(path, ())
+
+    there = orphans.find_orphans(str(pool), ["office@1.0.disk0.raw"], list(domains), users, time.time(), DAY)
     return {os.path.relpath(orphan.path, pool): orphan.kept for orphan in there}
 
 

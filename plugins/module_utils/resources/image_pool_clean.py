@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Keeping house in an image pool: what is not needed any more leaves it by way of the quarantine (docs/housekeeping.md).
+"""Keeping house in an image pool: what nobody needs leaves it by way of the quarantine (docs/housekeeping.md).
 
 Everything is planned from what is seen without a lock, and looked at again under the lock just before it is done
 (image_pool_clean_work.py). What another run works on then, or somebody uses, waits for the next run, and is told.
@@ -185,7 +185,13 @@ class ImagePoolClean:
                 if copy.damage
             ],
             "leftovers": [
-                {"path": left.path, "kind": left.kind, "age": int(left.age), "allocated": left.size, "reason": left.kept}
+                {
+                    "path": left.path,
+                    "kind": left.kind,
+                    "age": int(left.age),
+                    "allocated": left.size,
+                    "reason": left.kept,
+                }
                 for left in (*current.leftovers, *current.lost)
             ],
             "orphans": [

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The quarantine of an image pool: which entries have served their time, and which removals a killed run left undone."""
+"""The quarantine of an image pool: which entries have served their time, and which removals were killed on the way."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _judge(pool_path: str, entry: Entry, users: Users, now: datetime, expired: C
 
 
 def find_strays(quarantine: Quarantine, now: float, minimal_age: int) -> list[Leftover]:
-    """Return the directories of the quarantine without a note, as a run leaves them that was killed at its beginning."""
+    """Return the directories of the quarantine without a note, as a run leaves them that was killed early."""
     found = []
     for path in quarantine.strays():
         lock = lock_of(quarantine.pool_path, os.path.join(quarantine.pool_path, os.path.basename(path)))
@@ -82,7 +82,9 @@ def is_unfinished(pool_path: str, entry: Entry) -> bool:
     Files that another version of the same name has there by now are not the entry's.
     """
     held = entry.held
-    if not held or (os.path.exists(_old(pool_path, entry.files[0])) and not _has_both(pool_path, entry, entry.files[0])):
+    if not held or (
+        os.path.exists(_old(pool_path, entry.files[0])) and not _has_both(pool_path, entry, entry.files[0])
+    ):
         return False
     left = [file for file in entry.files if os.path.exists(_old(pool_path, file))]
     return entry.files[0] in held and any(file not in held or _has_both(pool_path, entry, file) for file in left)

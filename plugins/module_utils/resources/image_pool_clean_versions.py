@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The versions of an image pool as housekeeping sees them: their copies here, who needs them, when they were scrubbed."""
+"""The versions of an image pool as housekeeping sees them: their copies, who needs them, when they were scrubbed."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def read_copies(
 
     The lock of the version I(held) is the caller's.
     """
-    return [
-        _read(store, manifest, references, now, manifest.version == held) for manifest in store.manifests(image)
-    ]
+    return [_read(store, manifest, references, now, manifest.version == held) for manifest in store.manifests(image)]
 
 
 def _read(store: Store, manifest: Manifest, references: References, now: float, held: bool) -> Copy:
