@@ -128,7 +128,10 @@ def test_old_versions_go_to_the_quarantine_and_come_back_or_go_for_good(host):
     assert quarantine[0]["why"].startswith("retired: older than 90 days")
     assert 6 * 1024**2 <= done["image_pool_clean"]["usage"]["reclaimable"] < 8 * 1024**2
     log = [json.loads(line) for line in host.run(f"cat {PATH}/catalog.log.jsonl").splitlines()]
-    assert [line["subject"] for line in log if line.get("action") == "retire"] == ["image office 1.0", "image office 1.3"]
+    assert [line["subject"] for line in log if line.get("action") == "retire"] == [
+        "image office 1.0",
+        "image office 1.3",
+    ]
 
     # One comes back, the other is still named by an overlay of somebody else, until that is gone.
     host.module("desktop_image", pool=POOL, name="office", version="1.0", state="restored")
@@ -221,7 +224,9 @@ def test_orphans_are_told_and_moved_only_when_asked(host):
     moved = cleaned(host, orphans="quarantine")
     assert moved["actions"] == asked["actions"]
     assert len(moved["actions"]) == 3
-    assert moved["actions"][1].startswith(f"quarantine orphan {PATH}/notes.txt (40 days old, 4 KiB, nobody owns or uses")
+    assert moved["actions"][1].startswith(
+        f"quarantine orphan {PATH}/notes.txt (40 days old, 4 KiB, nobody owns or uses"
+    )
     assert cleaned(host, orphans="quarantine")["changed"] is False
     assert [one["path"] for one in moved["image_pool_clean"]["orphans"]] == [f"{PATH}/base.raw"]
     assert f"source-vms/{VM}.disk0.qcow2" in files(host)

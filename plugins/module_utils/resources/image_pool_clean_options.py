@@ -54,7 +54,7 @@ class Desired:
             images=None if images is None else tuple(check_image_name(image, "images") for image in images),
             keep_versions=_at_least(1, params, "keep_versions", "one version of each image always stays"),
             keep_days=_at_least(0, params, "keep_days"),
-            quarantine_days=_at_least(0, params, "quarantine_days") or 0,
+            quarantine_days=_quarantine_days(params["quarantine_days"]),
             partial_age=(_at_least(1, params, "partial_age", "what a run has just begun is not touched") or 1) * HOUR,
             moves_orphans=params["orphans"] == "quarantine",
             scrub=params["scrub"],
@@ -74,6 +74,12 @@ def _at_least(minimum: int, params: dict[str, Any], option: str, reason: str = "
         why = f" ({reason})" if reason else ""
         raise BadInput(f"{option}: {value} is too small; say {minimum} or more{why}")
     return value
+
+
+def _quarantine_days(days: int) -> int:
+    if not 0 <= days <= 3650:
+        raise BadInput(f"quarantine_days: {days} is not a number of days; give 0 (gone at once) to 3650")
+    return days
 
 
 def _rate(text: str | None) -> int | None:
