@@ -9,6 +9,7 @@ Everything is planned from what is seen without a lock, and looked at again unde
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -68,8 +69,12 @@ class ImagePoolClean:
         references = References(self.host, domains)
         users, seconds = users_by(references), now.timestamp()
         copies = read_copies(store, references, seconds)
-        named = [name for copy in copies for name in copy.manifest.files]
-        orphans = find_orphans(path, named, domains, users, seconds, desired.partial_age)
+        quarantined = judge(path, store.quarantine.entries(), users, now)
+        # What a removal had not moved when it was killed is moved when that is finished.
+        moving = [file for one in quarantined if one.fate == FINISH for file in one.entry.files]
+        owned = [*moving, *(name for copy in copies for name in copy.manifest.files)]
+        orphans = find_orphans(path, owned, domains, users, seconds, desired.partial_age)
+        lost = find_lost_files(path, users, seconds, desired.partial_age)
         leftovers = find_leftovers(path, users, seconds, desired.partial_age)
         return Current(
             pool_path=path,
@@ -77,9 +82,9 @@ class ImagePoolClean:
             copies=tuple(copies),
             decisions=tuple(decide(_candidates(desired, copies), _policy(desired))),
             leftovers=(*leftovers, *find_strays(store.quarantine, seconds, desired.partial_age)),
-            lost=tuple(find_lost_files(path, users, seconds, desired.partial_age)),
+            lost=tuple(one for one in lost if os.path.basename(one.path) not in moving),
             orphans=tuple(orphans),
-            quarantined=tuple(judge(path, store.quarantine.entries(), users, now)),
+            quarantined=tuple(quarantined),
             usage=usage_report(path, copies, [orphan.path for orphan in orphans]),
         )
 
