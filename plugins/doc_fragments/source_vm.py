@@ -131,6 +131,7 @@ options:
         begins as. Looked at only while there is no such VM.
       - It has the hardware of the image and full copies of its disks, so it does not keep the version from being
         removed. Blocks are shared where the file system can do that. Its TPM is new.
+      - O(trusted_signers) says who must have signed the version.
       - What is published from it as the same image gets the version as its C(parent).
     type: str
   adopt:

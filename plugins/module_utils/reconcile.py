@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
-from .catalog.audit import AuditLog
+from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
-from .errors import ImagesError, Postponed, from_os_error
+from .errors import ImagesError, from_os_error
 from .files import Files
 from .hypervisor.connection import Host, open_host
 
@@ -60,24 +60,6 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                 plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
-
-
-def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
-    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied.
-
-    One that is postponed holds nothing up.
-    """
-    for change in plan:
-        with contextlib.suppress(Postponed):
-            with log.entry(change) if log else contextlib.nullcontext():
-                change.apply()
-            done.append(change)
-
-
-def audit_log_of(resource: Resource, desired: Any, current: Any) -> AuditLog | None:
-    """Return the log of the catalogue that the resource changes, or None."""
-    open_log = getattr(resource, "audit_log", None)
-    return open_log(desired, current) if open_log else None
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:

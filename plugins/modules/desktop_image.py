@@ -130,6 +130,15 @@ options:
     description: Markers to remove from the image, whatever version they are on.
     type: list
     elements: str
+  signing_key:
+    description:
+      - Sign the version with this OpenSSH key, by its path on the image host. The path of a public key means the
+        private key that an ssh-agent holds for this task (E(SSH_AUTH_SOCK)), or the one beside it. Nobody is asked for
+        a passphrase.
+      - A version that is published already and unsigned is signed by the next run. One that is signed stays as it is,
+        whichever key signed it.
+      - Who uses the image says whom they trust, by C(trusted_signers).
+    type: path
   quarantine_days:
     description:
       - For how many days a version that is removed can be brought back. It then goes for good with the next
@@ -154,6 +163,7 @@ options:
     elements: str
 requirements:
   - qemu-img
+  - ssh-keygen (OpenSSH >= 8.2), for O(signing_key)
   - virt-sysprep (guestfs-tools) and a kernel package on the host, for O(generalize)
 extends_documentation_fragment:
   - goldsmith.images.libvirt
@@ -287,6 +297,16 @@ desktop_image:
       type: dict
       returned: always
       sample: {time: "2026-01-01T00:00:00Z", result: sound}
+    signed:
+      description:
+        - The key that signed the version, by C(fingerprint) and C(key_type), and the C(namespace), as the signature
+          names them. It is checked where C(trusted_signers) is given, not here. V(null) for an unsigned version.
+      type: dict
+      returned: always
+      sample:
+        key_type: ssh-ed25519
+        fingerprint: SHA256:MMZcOlNcN9hsxLSzX92lwEw9iqi4rDKN0Wr1PFKRrlM
+        namespace: manifest@goldsmith.images
     desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
     architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
     os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}

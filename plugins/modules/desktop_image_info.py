@@ -91,6 +91,16 @@ desktop_images:
       type: dict
       returned: always
       sample: {time: "2026-01-01T00:00:00Z", result: sound}
+    signed:
+      description:
+        - The key that signed the version, by C(fingerprint) and C(key_type), and the C(namespace), as the signature
+          names them. It is checked where C(trusted_signers) is given, not here. V(null) for an unsigned version.
+      type: dict
+      returned: always
+      sample:
+        key_type: ssh-ed25519
+        fingerprint: SHA256:MMZcOlNcN9hsxLSzX92lwEw9iqi4rDKN0Wr1PFKRrlM
+        namespace: manifest@goldsmith.images
     desktop_type: {description: "vdi, idv or voi.", type: str, returned: always, sample: vdi}
     architecture: {description: "Architecture of the guest, as x86_64.", type: str, returned: always}
     os: {description: "Id of the guest's operating system (libosinfo), as debian12.", type: str, returned: always}

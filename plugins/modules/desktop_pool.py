@@ -140,6 +140,7 @@ options:
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.trusted_signers
 seealso:
   - module: goldsmith.images.desktop_pool_info
   - module: goldsmith.images.desktop_image

@@ -202,6 +202,7 @@ options:
 extends_documentation_fragment:
   - goldsmith.images.source_vm.machine
   - goldsmith.images.source_vm.origins
+  - goldsmith.images.trusted_signers
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
 requirements:

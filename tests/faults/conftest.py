@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ def strike(collection_there, request, capsys) -> Strike:
 
     def run(scenario: str, kind: str) -> None:
         program = request.module.PROGRAM
-        command = f"cd {COLLECTION}/tests/faults && PYTHONPATH={THERE} python3 {program} {scenario} {kind}"
+        command = f"cd {COLLECTION}/tests/faults && PYTHONPATH={THERE} python3 {program} {shlex.quote(scenario)} {kind}"
         done = subprocess.run([LAB, "ssh", "hv2", command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         report: dict[str, Any] = json.loads(done.stdout)

@@ -19,9 +19,9 @@ from typing import Any
 
 from injection import Fault, Injection
 
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import apply_all, audit_log_of
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
-from ansible_collections.goldsmith.images.plugins.module_utils.reconcile import apply_all, audit_log_of
 
 URI = "qemu:///system"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Any
 import libvirt
 from driver import URI, Story, do, files_below, strike
 
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import read_log
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import digest_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
@@ -63,6 +65,7 @@ PUBLISHED = [
 ]
 OF_SOURCE = [f"source-vms/{SOURCE_VM}.{end}" for end in ("disk0.qcow2", "disk1.raw", "nvram")]
 RECORD = "office.catalog.json"
+LOG = "catalog.log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,22 @@ class Scenario:
 
 
 PUBLISH = {"source_vm": SOURCE_VM, "generalize": False, "markers": ["stable"]}
+PREPARE = PUBLISH | {"publish": False, "markers": []}
+ABSENT = {"state": "absent", "markers": ["stable"]}
+QUARANTINED = [f".quarantine/office@1.0.*/{name}" for name in ("quarantine.json", *PUBLISHED)]
 SCENARIOS = {
     "clone": Scenario(PUBLISH, [*PUBLISHED, RECORD, *OF_SOURCE]),
     "convert": Scenario(PUBLISH | {"method": "convert"}, [*PUBLISHED, RECORD]),
     "generalized": Scenario(PUBLISH | {"generalize": True}, [*PUBLISHED, RECORD, *OF_SOURCE]),
     "markers": Scenario(
-        {"markers": ["stable", "canary"], "description": "text"},
+        {"markers": ["stable", "canary"], "description": "text", "labels": {"a": "b"}},
         [*PUBLISHED, RECORD, *OF_SOURCE],
         [PUBLISH | {"markers": []}],
     ),
-    "remove": Scenario({"state": "absent", "markers": ["stable"]}, OF_SOURCE, [PUBLISH]),
+    "prepared": Scenario({"publish": True, "markers": ["stable"]}, [*PUBLISHED, RECORD, *OF_SOURCE], [PREPARE]),
+    "remove": Scenario(ABSENT, [*QUARANTINED, *OF_SOURCE], [PUBLISH]),
+    "remove for good": Scenario(ABSENT | {"quarantine_days": 0}, OF_SOURCE, [PUBLISH]),
+    "restore": Scenario({"state": "restored"}, [*PUBLISHED, *OF_SOURCE], [PUBLISH, ABSENT]),
 }
 
 
@@ -204,13 +213,21 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
     wrong = wrong_after_fault(scenario)
     if again:
         wrong.append(f"the run after the next one still has {again} changes")
-    if files_below(POOL_PATH) != sorted(scenario.files):
-        wrong.append(f"files in the end: {files_below(POOL_PATH)}")
+    found = sorted(re.sub(r"(office@1\.0)\.[0-9a-f]{8}/", r"\1.*/", name) for name in files_below(POOL_PATH))
+    if found != sorted([*scenario.files, LOG]):
+        wrong.append(f"files in the end: {found}")
+    wrong += [f"the log does not tell how {line} ended" for line in unended_but_not_struck()]
     store = Store(POOL_PATH, Files())
     markers = sorted(store.record("office").markers) if store.manifests() else []
-    if markers != sorted([] if "state" in scenario.options else scenario.options["markers"]):
+    if markers != sorted([] if "state" in scenario.options else scenario.options.get("markers", [])):
         wrong.append(f"markers in the end: {markers}")
     return wrong
+
+
+def unended_but_not_struck() -> list[str]:
+    """Return the changes of the log that began and did not end, but for the last one that a fault may have struck."""
+    begun = [line["subject"] for line in read_log(POOL_PATH) if line["outcome"] == "begun"]
+    return begun[1:]
 
 
 def main() -> None:

@@ -10,6 +10,9 @@ PROGRAM = "publishing_points.py"
 
 
 @pytest.mark.parametrize("kind", ["kill", "ENOSPC"])
-@pytest.mark.parametrize("scenario", ["clone", "convert", "generalized", "markers", "remove"])
+@pytest.mark.parametrize(
+    "scenario",
+    ["clone", "convert", "generalized", "markers", "prepared", "remove", "remove for good", "restore"],
+)
 def test_no_step_leaves_a_half_version(strike, scenario, kind):
     strike(scenario, kind)

@@ -106,10 +106,11 @@ def test_image_from_nothing_to_nothing(host):
     told = host.module("desktop_image", check=True, diff=True, state="absent", markers=["stable"], **IMAGE)
     assert state(host) == before
     gone = host.module("desktop_image", diff=True, state="absent", markers=["stable"], **IMAGE)
-    assert gone["actions"] == told["actions"] == ["remove image office 1.0"]
+    assert gone["actions"] == told["actions"] == ["remove image office 1.0 (to the quarantine for 7 days)"]
     assert gone["diff_text"] == told["diff_text"]
     assert gone["desktop_image"] is None
-    assert host.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == [".partial", "source-vms"]
+    kept = [".partial", ".quarantine", "catalog.log.jsonl", "source-vms"]
+    assert host.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == kept
     assert host.module("desktop_image", state="absent", **IMAGE)["changed"] is False
 
 
@@ -125,7 +126,7 @@ def test_markers_and_description_change_without_the_source_vm(host):
     moved = host.module("desktop_image", **wanted)
     assert moved["actions"] == told["actions"]
     assert moved["actions"] == [
-        "describe image office 1.1",
+        "edit image office 1.1 (description)",
         "move marker stable of image office (from 1.0 to 1.1)",
         "set marker canary of image office (on 1.1)",
     ]
@@ -336,6 +337,100 @@ def test_other_content_under_a_published_version_is_refused(host):
     host.module("source_vm", name=VM, state="absent", remove_disks=True)
     make_source_vm(host)
     assert "published from another source VM" in host.failure("desktop_image", **CLONE)["msg"]
+
+
+def test_removed_version_is_brought_back_whole_and_the_log_tells_who_did_what(host):
+    make_source_vm(host)
+    labels = {"team": "accounting"}
+    made = host.module("desktop_image", markers=["stable"], labels=labels, **CLONE)["desktop_image"]
+    digest = host.run(f"sha256sum {made['disks'][0]['path']}")
+    host.module("desktop_image", state="absent", markers=["stable"], actor="bob@awx", **IMAGE)
+    assert host.module("desktop_image_info", pool=POOL)["desktop_images"] == []
+    again = host.failure("desktop_image", **IMAGE)
+    assert "it was removed, and state: restored brings it back" in again["msg"]
+
+    before = state(host)
+    told = host.module("desktop_image", check=True, diff=True, state="restored", **IMAGE)
+    assert state(host) == before
+    back = host.module("desktop_image", diff=True, state="restored", **IMAGE)
+
+    assert back["actions"] == told["actions"] == ["restore image office 1.0 (from the quarantine)"]
+    assert back["diff_text"] == told["diff_text"]
+    assert back["desktop_image"] == made | {"markers": []}
+    assert host.run(f"sha256sum {made['disks'][0]['path']}") == digest
+    assert ".quarantine" not in host.run(f"ls -A {PATH}")
+    assert host.module("desktop_image", state="restored", **IMAGE)["changed"] is False
+    log = host.module("desktop_image_info", pool=POOL, name="office", log=True)["log"]
+    assert [(line["action"], line["subject"], line["outcome"]) for line in log] == [
+        ("publish", "image office 1.0", "done"),
+        ("edit", "image office 1.0", "done"),
+        ("set", "marker stable of image office", "done"),
+        ("remove", "image office 1.0", "done"),
+        ("restore", "image office 1.0", "done"),
+    ]
+    assert log[3]["actor"] == "bob@awx"
+    assert "@" in log[0]["actor"]
+
+
+def test_version_is_prepared_published_disabled_and_taken_back(host):
+    make_source_vm(host)
+    prepared = host.module("desktop_image", publish=False, **CLONE)
+    assert prepared["actions"] == [f"prepare image office 1.0 (clone of {VM})"]
+    assert prepared["desktop_image"]["state"] == "deployment_done"
+    assert host.module("desktop_image", publish=False, **CLONE)["changed"] is False
+    pool = {"name": "imagetest", "image_pool": POOL, "image": "office", "version": "1.0", "count": 1}
+    assert "deployment_done" in host.failure("desktop_pool", **pool)["msg"]
+
+    published = host.module("desktop_image", markers=["stable"], **IMAGE)
+    assert published["actions"] == [
+        "publish image office 1.0 (prepared)",
+        "set marker stable of image office (on 1.0)",
+    ]
+    marker = published["image"]["markers"]["stable"]
+    assert (marker["version"], marker["from"]) == ("1.0", None)
+    assert marker["moved_by"]
+    assert published["desktop_image"]["state"] == "available"
+
+    for version in ("1.0", None):  # the version, then the image as a whole
+        task = {"pool": POOL, "name": "office", "version": version}
+        assert host.module("desktop_image", state="disabled", **task)["changed"] is True
+        assert host.module("desktop_image", state="disabled", **task)["changed"] is False
+        assert host.module("desktop_image_info", pool=POOL)["desktop_images"][0]["state"] == "disabled"
+        frozen = host.failure("desktop_image", remove_markers=["stable"], **IMAGE)
+        assert frozen["error_code"] == "conflict"
+        assert "disabled" in host.failure("desktop_pool", **pool)["msg"]
+        assert host.module("desktop_image", state="enabled", **task)["changed"] is True
+
+    refused = host.failure("desktop_image", state="unpublished", **IMAGE)
+    assert refused["users"] == ["marker stable"]
+    host.module("desktop_image", remove_markers=["stable"], **IMAGE)
+    assert host.module("desktop_image", state="unpublished", **IMAGE)["desktop_image"]["state"] == "deployment_done"
+
+
+def test_bump_numbers_versions_and_lineage_tells_what_was_made_from_what(host):
+    make_source_vm(host)
+    bump = {"pool": POOL, "name": "office", "source_vm": VM, "generalize": False, "bump": "minor"}
+    assert host.module("desktop_image", **bump)["desktop_image"]["version"] == "1.0"
+    assert host.module("desktop_image", **bump)["changed"] is False
+    write(host, DISK)
+    assert host.module("desktop_image", check=True, **bump)["actions"] == [f"publish image office 1.1 (clone of {VM})"]
+    assert host.module("desktop_image", **bump)["desktop_image"]["version"] == "1.1"
+
+    host.module("source_vm", name="imagetest-next", pool=POOL, from_image="office@1.1")
+    for name in ("office", "kiosk"):
+        host.module("desktop_image", **(bump | {"name": name, "source_vm": "imagetest-next", "bump": "major"}))
+
+    info = host.module("desktop_image_info", pool=POOL)
+    images = {(image["name"], image["version"]): image for image in info["desktop_images"]}
+    assert images["office", "1.1"]["children"] == ["kiosk@1.0", "2.0"]
+    assert images["office", "2.0"]["parent"] == "1.1"
+    assert images["kiosk", "1.0"]["parent"] == "office@1.1"
+    leaf = {"name": "kiosk", "version": "1.0", "children": []}, {"name": "office", "version": "2.0", "children": []}
+    assert info["lineage"] == [
+        {"name": "office", "version": "1.0", "children": []},
+        {"name": "office", "version": "1.1", "children": list(leaf)},
+    ]
+    assert [image["name"] for image in info["images"]] == ["kiosk", "office"]
 
 
 def test_what_is_used_is_not_removed(host):

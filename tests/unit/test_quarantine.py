@@ -126,12 +126,16 @@ def test_restoring_that_was_killed_is_ended_by_the_next(pool, quarantine, moves)
     assert quarantine.entries() == []
 
 
-def test_entry_that_never_got_a_file_goes_with_the_next_removal(pool, quarantine):
-    quarantine.begin("version", "office@1.0", NAMES, BY_ALICE)
+def test_entry_that_never_got_a_file_is_a_remainder(quarantine):
+    begun = quarantine.begin("version", "office@1.0", NAMES, BY_ALICE)
+    stray = os.path.join(quarantine.path, "office@1.0.12345678")
+    os.mkdir(stray)
 
-    put(quarantine)
+    entry = put(quarantine)
 
-    (entry,) = quarantine.entries()
+    expected = [begun.path, stray, os.path.join(begun.path, "quarantine.json")]
+    assert sorted(quarantine.remains("office@1.0")) == sorted(expected)
+    assert quarantine.remains("office@1.1") == []
     assert entry.held == list(NAMES)
 
 

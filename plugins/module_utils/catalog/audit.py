@@ -15,13 +15,13 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from ..changes import Change
-from ..errors import Busy, ImagesError
+from ..errors import Busy, ImagesError, Postponed
 from ..files import Files, sync_directory
 from ..waiting import Waiter
 from .naming import PARTIAL
@@ -102,6 +102,21 @@ class AuditLog:
 
             Waiter(_PATIENCE, poll=0.02).until("the log of the image pool to be free", take, lambda busy: not busy)
             yield
+
+
+def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied."""
+    for change in plan:
+        with contextlib.suppress(Postponed):
+            with log.entry(change) if log else contextlib.nullcontext():
+                change.apply()
+            done.append(change)
+
+
+def audit_log_of(resource: Any, desired: Any, current: Any) -> AuditLog | None:
+    """Return the log of the catalogue that the resource changes, or None."""
+    open_log = getattr(resource, "audit_log", None)
+    return open_log(desired, current) if open_log else None
 
 
 def read_log(pool_path: str, subject: str | None = None) -> list[dict[str, Any]]:

@@ -90,10 +90,17 @@ class Quarantine:
         return sorted(found, key=lambda entry: (entry.removed, entry.path))
 
     def strays(self) -> list[str]:
-        """Return the directories in the quarantine that no note explains, as a killed run leaves them empty."""
+        """Return the directories in the quarantine that no note explains, as a killed run leaves them without files."""
         directories = sorted(os.listdir(self.path)) if os.path.isdir(self.path) else []
         paths = [os.path.join(self.path, directory) for directory in directories]
         return [path for path in paths if self._read(path) is None]
+
+    def remains(self, name: str) -> list[str]:
+        """Return what killed runs left here of something that is at its place in the pool: files, then directories."""
+        begun = [path for path in self.strays() if os.path.basename(path).startswith(name + ".")]
+        begun += [entry.path for entry in self.entries(name) if all(self._is_in_both(entry, f) for f in entry.held)]
+        files = [os.path.join(path, file) for path in begun for file in sorted(os.listdir(path))]
+        return files + begun
 
     def put(self, kind: str, name: str, files: Sequence[str], removal: Removal, record: str | None = None) -> Entry:
         """Move the files, in this order, to a new entry. The first of a version is its manifest: with it, it ends."""
@@ -104,9 +111,7 @@ class Quarantine:
     def begin(self, kind: str, name: str, files: Iterable[str], removal: Removal, record: str | None = None) -> Entry:
         """Return a new entry for the files, which are still where they were, or the one that a killed run began."""
         for known in self.entries(name):
-            if not known.held:
-                self.forget(known)
-            elif self._is_in_both(known, known.held[0]):
+            if known.held and self._is_in_both(known, known.held[0]):
                 return known
         now = datetime.now(timezone.utc)
         entry = Entry(

@@ -206,7 +206,11 @@ class Store:
             for entry in self.quarantine.entries(version_stem(image, version)):
                 self.quarantine.end(entry)
         for path in self.leftovers(image, version):
-            self.files.remove(path)
+            if os.path.isdir(path):
+                self.files.remove_directory(path)
+            else:
+                self.files.remove(path)
+        self.files.remove_directory(self.quarantine.path)
 
     def restore_version(self, image: str, version: Version, entry: Entry) -> None:
         """Bring a version back from the quarantine, with what the record said of it but for its markers.
@@ -248,7 +252,7 @@ class Store:
         self.files.write(self.full_path(catalog_file(record.image)), record.to_json())
 
     def leftovers(self, image: str, version: Version) -> list[str]:
-        """Return what an interrupted run left of a version: files of it that no manifest names, final and partial."""
+        """Return what an interrupted run left of a version and no manifest names: final, partial and removed files."""
         manifest = self.manifest(image, version)
         beside = [name_of(image, version) for name_of in (manifest_file, signature_file, scrub_file)]
         published = [*manifest.files, *beside] if manifest else []
@@ -261,7 +265,7 @@ class Store:
                 for name in names
                 if name.startswith((stem, "." + stem)) and name not in whole and not name.endswith(".lock")
             ]
-        return found
+        return found + self.quarantine.remains(version_stem(image, version))
 
     def version_lock(
         self, image: str, version: Version, shared: bool = False

@@ -18,6 +18,8 @@ from .naming import manifest_file
 from .signing import NAMESPACE, read_signature_file
 from .store import Store
 
+OPTIONS = {"trusted_signers": {"type": "list", "elements": "str"}}
+
 
 @dataclass(frozen=True)
 class TrustedSigners:

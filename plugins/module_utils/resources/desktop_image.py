@@ -120,6 +120,8 @@ class DesktopImage:
         elif desired.state == "absent":
             yield from removal.plan_absent(self.host, desired, current)
         elif desired.state == "restored":
+            if current.published is not None and current.leftovers:
+                yield self._remove_leftovers_change(desired, current)
             yield from removal.plan_restored(self.host, desired, current)
         else:
             yield from self._of_record(desired, current, self._plan_state(desired, current))

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalog.store import Store
+from ..catalog.trust import require_trusted_copy
 from ..changes import Change
+from ..disk.verified import VerifiedFiles
 from ..errors import Conflict, InUse
 from ..files import ReadOnlyFiles, require_space
 from ..hypervisor.connection import Host
@@ -90,6 +92,7 @@ class DesktopPool:
             overrides=Overrides(virt_type, desired.vcpus, desired.memory, desired.networks),
         )
         blueprint.require_deployable(store, self.host.architecture)
+        require_trusted_copy(store, blueprint.manifest, desired.trusted, VerifiedFiles(self.host.files))
         return blueprint
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:

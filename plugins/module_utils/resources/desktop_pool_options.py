@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog import trust
 from ..catalog.naming import Version, check_name
 from ..errors import BadInput
 from ..hypervisor.virt_install import NetworkHardware
@@ -47,6 +48,7 @@ OPTIONS = {
     "wait": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
+    **trust.OPTIONS,
 }
 
 
@@ -73,6 +75,7 @@ class Desired:
     wait: bool = False
     timeout: int = 300
     force: bool = False
+    trusted: trust.TrustedSigners | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -105,6 +108,7 @@ class Desired:
             wait=params["wait"],
             timeout=params["timeout"],
             force=params["force"],
+            trusted=trust.TrustedSigners.from_option(params["trusted_signers"]),
         )
 
     @property

@@ -12,7 +12,9 @@ from dataclasses import replace
 from ..catalog.manifest import Manifest
 from ..catalog.naming import version_stem
 from ..catalog.store import Store
+from ..catalog.trust import require_trusted_copy
 from ..desktop_types import require
+from ..disk.verified import VerifiedFiles
 from ..errors import BadInput, Busy, Damaged, Refused
 from ..hypervisor import osinfo
 from ..hypervisor.connection import Host
@@ -35,6 +37,7 @@ def draw(host: Host, desired: Desired, pool_path: str, reference: ImageReference
     version = str(reference.version) if reference.version else None
     manifest = store.resolve(reference.image, version, reference.marker)
     _require_usable(store, manifest, desired, host.architecture)
+    require_trusted_copy(store, manifest, desired.origin.trusted, VerifiedFiles(host.files))
     name, stem = desired.name, version_stem(manifest.image, manifest.version)
     disks = [
         WholeCopy(store.full_path(disk.file), *source_vm_disks.disk_paths(pool_path, name, index, "raw"))

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog import trust
 from ..catalog.naming import Version, check_image_name, check_name, is_version
 from ..errors import BadInput
 
@@ -37,6 +38,7 @@ OPTIONS = {
     "clone_of": {"type": "str"},
     "from_image": {"type": "str"},
     "adopt": {"type": "bool", "default": False},
+    **trust.OPTIONS,
 }
 # What of the options of a source only an appliance has a meaning for.
 _OF_APPLIANCES = ("configuration", "system", "networks", "keep_macs")
@@ -79,13 +81,14 @@ class ImageReference:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the source VM comes from. Nothing of it said means: a new VM."""
+    """Where the source VM comes from. Nothing of it said means: a new VM. I(trusted) may have signed the I(image)."""
 
     source: ForeignSource | None = None
     guest_conversion: bool = False
     clone_of: str | None = None
     image: ImageReference | None = None
     adopt: bool = False
+    trusted: trust.TrustedSigners | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Origin:
@@ -104,12 +107,17 @@ class Origin:
             raise BadInput(f"guest_conversion: {params['guest_conversion']} converts the guest of a source; say source")
         if params["clone_of"] == params["name"]:
             raise BadInput(f"clone_of: {params['name']} cannot be a clone of itself; name another source VM")
+        if params["trusted_signers"] is not None and params["from_image"] is None:
+            raise BadInput(
+                "trusted_signers: it says who may have signed the image of from_image; say that, or leave it out"
+            )
         return cls(
             source=_foreign_source(params["source"]) if params["source"] else None,
             guest_conversion=params["guest_conversion"] == "virt_v2v",
             clone_of=None if params["clone_of"] is None else check_name(params["clone_of"], "clone_of"),
             image=None if params["from_image"] is None else _image_reference(params["from_image"]),
             adopt=params["adopt"],
+            trusted=trust.TrustedSigners.from_option(params["trusted_signers"]),
         )
 
 
