@@ -105,7 +105,10 @@ class AuditLog:
 
 
 def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
-    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied."""
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied.
+
+    One that is postponed holds nothing up.
+    """
     for change in plan:
         with contextlib.suppress(Postponed):
             with log.entry(change) if log else contextlib.nullcontext():

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, manifest_file
+from ..catalog.scrubs import Scrub
 from ..catalog.store import Store
 from ..files import allocated, is_locked
 from .desktop_image_version import PublishedVersion
@@ -78,8 +79,18 @@ def _read(store: Store, manifest: Manifest, references: References, now: float, 
         overlays=_count_disks(found),
         allocated=allocated(store.full_path(name) for name in manifest.files),
         scrub_age=max(0.0, now - _seconds(scrub.time)) if scrub else None,
-        scrub_holds=scrub is not None and scrub.holds_for(store.path),
+        scrub_holds=scrub is not None and _holds(scrub, store, manifest),
     )
+
+
+def _holds(scrub: Scrub, store: Store, manifest: Manifest) -> bool:
+    """Whether every file of the version that is there, and whole, is the one that was read."""
+    read = {finding.file for finding in scrub.findings if finding.holds_for(store.path)}
+    return {name for name, size in manifest.sizes.items() if _has_size(store.full_path(name), size)} <= read
+
+
+def _has_size(path: str, size: int) -> bool:
+    return os.path.exists(path) and os.path.getsize(path) == size
 
 
 def _came(store: Store, manifest: Manifest) -> float:
