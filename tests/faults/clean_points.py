@@ -203,6 +203,13 @@ def wrong_files(scenario: Scenario, found: list[str]) -> Iterator[str]:
         yield f"scrubbed in the end: {scrubbed}"
 
 
+def is_point(call: str, kind: str) -> bool:
+    """Looking is no point: most is looked at, and nothing is full for who reads."""
+    if call.startswith("libvirtmod."):
+        return call.endswith("Refresh")
+    return kind == "kill" or call != "posix.open"
+
+
 def main() -> None:
     scenario = SCENARIOS[sys.argv[1]]
     story = Story(
@@ -210,6 +217,7 @@ def main() -> None:
         run=lambda: run_task(scenario),
         wrong_at_once=lambda _before: wrong_after_fault(scenario),
         wrong_in_the_end=lambda _before: wrong_after_next_run(scenario),
+        is_point=is_point,
     )
     strike(pool(), story, sys.argv[2])
 
