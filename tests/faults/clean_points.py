@@ -52,7 +52,8 @@ MANIFEST, DISK = "office@{}.manifest.json", "office@{}.disk0.raw"
 RUBBISH = [".partial/office@2.0.0a1b2c3d.disk0.raw", ".office.catalog.json.new-abcd1234"]
 ALIVE = [".partial/office@3.0.0a1b2c3d.disk0.raw", ".partial/office@4.0.0a1b2c3d.disk0.raw"]
 LOST, ORPHAN = "office@5.0.disk0.raw", "desktops/gone.qcow2"
-OVERLAY = "desktops/overlay.qcow2"
+OVERLAY, ON_REMOVED = "desktops/overlay.qcow2", "desktops/old.qcow2"
+YOUNG = [ALIVE[1], OVERLAY, ON_REMOVED]
 # What is used, marked, worked on or young.
 HELD = [*(name.format(version) for version in ("1.1", "1.2", "1.3") for name in (MANIFEST, DISK)), *ALIVE, OVERLAY]
 
@@ -143,7 +144,7 @@ def begin(_scenario: Scenario) -> None:
         with open(note, "w", encoding="utf-8") as stream:
             stream.write(text.replace(entry.expires, "2020-01-01T00:00:00Z"))
     os.makedirs(f"{POOL_PATH}/desktops")
-    for base, overlay in ((DISK.format("1.1"), OVERLAY), (DISK.format("0.8"), "desktops/old.qcow2")):
+    for base, overlay in ((DISK.format("1.1"), OVERLAY), (DISK.format("0.8"), ON_REMOVED)):
         command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "raw", "-b", f"{POOL_PATH}/{base}"]
         subprocess.run([*command, f"{POOL_PATH}/{overlay}", "40K"], check=True)
     for name in (*RUBBISH, ALIVE[0], LOST, ORPHAN):
@@ -178,8 +179,9 @@ def wrong_after_next_run(scenario: Scenario) -> list[str]:
     """Run the task again, later and without a fault; return what is not as it must be in the end."""
     for below, directories, names in os.walk(POOL_PATH):
         for name in [*directories, *names]:
-            if name != os.path.basename(ALIVE[1]):
-                make_old(os.path.join(below, name))
+            path = os.path.join(below, name)
+            if os.path.relpath(path, POOL_PATH) not in YOUNG:
+                make_old(path)
     try:
         run_task(scenario)
         again = run_task(scenario)

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_pool_clean_leftovers import (
     find_leftovers,
+    find_lost_files,
     human_age,
     lock_of,
 )
@@ -76,6 +77,18 @@ def test_what_a_run_works_on_is_kept_however_old_it_is(pool):
         kept = found(pool)
     assert kept == {**dict.fromkeys(mine, LOCKED), ".partial/office@1.1.0a1b2c3d.disk0.raw": None} | {
         ".partial/office@1.0.lock": LOCKED
+    }
+
+
+def test_data_without_a_manifest_is_lost(pool):
+    lost = ["office@1.0.disk0.pieces", "office@1.0.disk0.raw", "office@1.0.manifest.json.sig", "office@1.0.nvram"]
+    left(pool, *lost, "office@1.1.disk0.raw", "office@1.1.manifest.json", "office@1.0.vhd", "notes@1.txt")
+    left(pool, "office@1.2.disk0.raw", days=0.5)
+
+    found = find_lost_files(str(pool), lambda path, besides=(): (), time.time(), DAY)
+    assert {os.path.basename(one.path): one.kept for one in found} == {
+        **dict.fromkeys(lost),
+        "office@1.2.disk0.raw": YOUNG,
     }
 
 

@@ -28,6 +28,9 @@ CATALOGUE = [
     "office@1.0.disk0.raw",
     "office@1.0.manifest.json",
     "office@1.0.nvram",
+    "office@1.0.vhd",
+    "office@2.0.disk0.pieces",
+    "office@2.0.disk0.raw",
     "tool-virtio.iso",
     "tool-virtio.json",
 ]
@@ -80,6 +83,7 @@ def test_what_nobody_owns_is_an_orphan(pool):
         "desktops/loose.qcow2",
         "notes.txt",
         "office@01.0.disk0.raw",
+        "office@9.0.vhd",
         "source-vms/old-src.disk0.qcow2",
         "tool-gone.json",
     ]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -58,6 +59,26 @@ def test_expired_entry_that_is_named_where_it_was_or_where_it_lies_is_kept_with_
 
     assert fate(pool, {"office@1.0.disk0.raw": ["domain web1"]}, LATER) == kept
     assert fate(pool, {os.path.relpath(entry.place_of(FILES[1]), pool): ["domain web1"]}, LATER) == kept
+
+
+def test_what_a_file_in_the_quarantine_stands_on_stays_as_long_as_that_can_be_brought_back(pool):
+    put(pool)
+    header = bytearray(104)
+    base = str(pool / FILES[1]).encode()
+    struct.pack_into(">4sIQI", header, 0, b"QFI\xfb", 3, 104, len(base))
+    (pool / "overlay.qcow2").write_bytes(bytes(header) + base)
+    quarantine = Quarantine(str(pool), Files())
+    quarantine.put("file", "overlay.qcow2", ["overlay.qcow2"], Removal("alice", "nobody owned it", 30))
+
+    def fates(now):
+        return {
+            one.entry.name: (one.fate, one.reason)
+            for one in judge(str(pool), quarantine.entries(), lambda path, besides=(): (), now)
+        }
+
+    kept = "expired, but used by overlay.qcow2 in the quarantine"
+    assert fates(LATER)["office@1.0"] == ("keep", kept)
+    assert {fate for fate, _reason in fates(NOW + timedelta(days=31)).values()} == {"purge"}
 
 
 def test_users_of_another_file_that_has_the_name_now_do_not_keep_it(pool):

@@ -21,6 +21,7 @@ from .desktop_pool_work import LOCKS
 from .image_pool_clean_retention import named
 
 _VERSION_FILE = re.compile(r"(([^@]+)@(\d+\.\d+))\..+")
+_VERSION_DATA = re.compile(r"[^@]+@\d+\.\d+\.(disk\d+\.(raw|pieces)|nvram|manifest\.json\.sig|scrub\.json)")
 _SOURCE_VM_FILE = re.compile(r"(.+)\.(disk\d+\..+|nvram)")
 _SNAPSHOT_FILE = re.compile(r"([^@]+)@.+")
 _TOOL_FILE = re.compile(r"(tool-.+)\.(iso|json)")
@@ -77,11 +78,20 @@ def find_lost_files(pool_path: str, users: Users, now: float, minimal_age: int) 
     found = []
     for path in plain_files(pool_path):
         version = version_of(path)
-        if version is None or os.path.exists(os.path.join(pool_path, manifest_file(*version))):
+        if version is None or has_manifest(pool_path, version) or not is_version_data(path):
             continue
         with contextlib.suppress(FileNotFoundError):
             found.append(_read(path, "data file", lock_of(pool_path, path), users, now, minimal_age))
     return found
+
+
+def is_version_data(path: str) -> bool:
+    """Whether publishing or importing a version writes a file of this name, its manifest apart."""
+    return _VERSION_DATA.fullmatch(os.path.basename(path)) is not None
+
+
+def has_manifest(pool_path: str, version: tuple[str, Version]) -> bool:
+    return os.path.exists(os.path.join(pool_path, manifest_file(*version)))
 
 
 def version_of(path: str) -> tuple[str, Version] | None:

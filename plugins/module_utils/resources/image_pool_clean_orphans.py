@@ -23,7 +23,15 @@ from ..hypervisor.domains import Domain
 from ..sizes import human_size
 from .desktop_pool_desktops import is_desktop
 from .desktop_pool_names import host_label, is_desktop_file
-from .image_pool_clean_leftovers import Users, human_age, is_temporary, plain_files, version_of
+from .image_pool_clean_leftovers import (
+    Users,
+    has_manifest,
+    human_age,
+    is_temporary,
+    is_version_data,
+    plain_files,
+    version_of,
+)
 from .image_pool_clean_retention import named
 from .source_vm_disks import made_here, nvram_path
 
@@ -105,7 +113,10 @@ def _candidates(pool_path: str, domains: Sequence[Domain]) -> Iterator[str]:
     for path in plain_files(pool_path):
         name = os.path.basename(path)
         record = _TOOL_RECORD.fullmatch(name)
-        is_ours = _CATALOGUE.fullmatch(name) or version_of(path)
+        version = version_of(path)
+        is_ours = _CATALOGUE.fullmatch(name) or (
+            version and (has_manifest(pool_path, version) or is_version_data(path))
+        )
         if record:
             is_ours = record[1].removeprefix("tool-") in tools
         if not is_ours and not name.startswith("."):

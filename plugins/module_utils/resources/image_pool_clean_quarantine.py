@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ..catalog.quarantine import Entry, Quarantine
+from ..disk.backing import Headers, Identity
 from ..files import is_locked
 from .image_pool_clean_leftovers import Leftover, Users, is_temporary, lock_of
 from .image_pool_clean_retention import named
@@ -35,7 +37,25 @@ def judge(pool_path: str, entries: Sequence[Entry], users: Users, now: datetime)
     Their files may be named where they were, or where they lie now; I(users) tells by whom.
     """
     expired = [entry.place_of(file) for entry in entries if entry.is_expired(now) for file in entry.held]
+    users = with_quarantined(users, entries, now)
     return [_judge(pool_path, entry, users, now, expired) for entry in entries]
+
+
+def with_quarantined(users: Users, entries: Iterable[Entry], now: datetime) -> Users:
+    """Return I(users) that know, besides, which files of the quarantine stand on a file and can come back."""
+    headers = Headers()
+    standing: dict[Identity, list[str]] = defaultdict(list)
+    for entry in entries:
+        for file in [] if entry.is_expired(now) else entry.held:
+            own = headers.identity(entry.place_of(file))
+            for identity in headers.chain(entry.place_of(file)):
+                if identity != own:
+                    standing[identity].append(f"{file} in the quarantine")
+
+    def of_file(path: str, besides: Collection[str] = ()) -> list[str]:
+        return [*users(path, besides), *standing.get(headers.identity(path), ())]
+
+    return of_file
 
 
 def _judge(pool_path: str, entry: Entry, users: Users, now: datetime, expired: Collection[str]) -> Quarantined:

@@ -8,9 +8,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime, timezone
 
 from ..catalog.manifest import Manifest
-from ..catalog.naming import PARTIAL, Version, manifest_file
+from ..catalog.naming import PARTIAL, Version
 from ..catalog.quarantine import Entry, Quarantine, Removal
 from ..catalog.scrubbing import scrub_version
 from ..catalog.store import Store
@@ -18,10 +19,10 @@ from ..disk.scrubbing import RateLimit
 from ..errors import InUse, NotFound
 from ..hypervisor.connection import Host
 from ..hypervisor.pools import image_pool_path, refresh_pool
-from .image_pool_clean_leftovers import Leftover, Users, is_temporary, plain_files, version_of
+from .image_pool_clean_leftovers import Leftover, Users, has_manifest, is_temporary, plain_files, version_of
 from .image_pool_clean_options import Desired
 from .image_pool_clean_orphans import Orphan
-from .image_pool_clean_quarantine import entry_lock, is_unfinished, users_of_entry
+from .image_pool_clean_quarantine import entry_lock, is_unfinished, users_of_entry, with_quarantined
 from .image_pool_clean_retention import Decision, named
 from .image_pool_clean_versions import Copy, read_copies
 from .references import References
@@ -75,7 +76,7 @@ class CleaningWork:
         """Move a data file without a manifest to the quarantine."""
         with self._held(lost.lock, lost.path):
             image, version = version_of(lost.path) or ("", Version(0, 0))
-            if os.path.exists(os.path.join(pool_path, manifest_file(image, version))):
+            if has_manifest(pool_path, (image, version)):
                 raise NotFound(f"image {image} {version} is there by now")
             self._require_unchanged(lost)
             self._move(desired, pool_path, lost.path, "no manifest named it")
@@ -106,9 +107,11 @@ class CleaningWork:
         """Remove the entry for good, when still nobody names one of its files. What else is I(expired) goes, too."""
         besides = [one.place_of(file) for one in expired for file in one.held]
         with self._held(entry_lock(pool_path, entry), entry.name):
-            again = self._read_again(pool_path, entry)
-            self._require_unused(users_of_entry(pool_path, again, users_by(References(self.host)), besides))
-            self._quarantine(pool_path).purge(again)
+            again, quarantine = self._read_again(pool_path, entry), self._quarantine(pool_path)
+            now = datetime.now(timezone.utc)
+            users = with_quarantined(users_by(References(self.host)), quarantine.entries(), now)
+            self._require_unused(users_of_entry(pool_path, again, users, besides))
+            quarantine.purge(again)
 
     def scrub(self, pool_path: str, manifest: Manifest, rate: int | None) -> None:
         """Read the version and keep what was found. All scrubs of a run share the I(rate), in bytes per second."""
