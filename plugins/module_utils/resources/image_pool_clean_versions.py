@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, manifest_file
+from ..catalog.record import ImageRecord
 from ..catalog.scrubs import Scrub
 from ..catalog.store import Store
 from ..files import allocated, is_locked
@@ -54,11 +55,18 @@ def read_copies(
 
     The lock of the version I(held) is the caller's.
     """
-    return [_read(store, manifest, references, now, manifest.version == held) for manifest in store.manifests(image)]
+    manifests = store.manifests(image)
+    records = {name: store.record(name) for name in {manifest.image for manifest in manifests}}
+    return [
+        _read(store, manifest, records[manifest.image], references, now, manifest.version == held)
+        for manifest in manifests
+    ]
 
 
-def _read(store: Store, manifest: Manifest, references: References, now: float, held: bool) -> Copy:
-    image, version, record = manifest.image, manifest.version, store.record(manifest.image)
+def _read(
+    store: Store, manifest: Manifest, record: ImageRecord, references: References, now: float, held: bool
+) -> Copy:
+    image, version = manifest.image, manifest.version
     damage, scrub = tuple(store.damage(manifest)), store.scrub(manifest)
     found = references.of_version(store, manifest)
     published = PublishedVersion(store.path, manifest, record, damage)
