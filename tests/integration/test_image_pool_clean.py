@@ -258,7 +258,7 @@ def test_two_cleanings_and_a_publisher_at_once_hurt_nothing(host):
     make_old(host, *(f".partial/office@2.{number}.0a1b2c3d.disk0.raw" for number in range(5)))
     options = {"keep_versions": 2, "orphans": "quarantine"}
     results: list[Any] = []
-    cleaners = [threading.Thread(target=lambda: results.append(cleaned(host, **options))) for _ in range(3)]
+    cleaners = [threading.Thread(target=lambda: results.append(cleaned(host, **options))) for _number in range(3)]
     publisher = threading.Thread(target=publish, args=(host, "2.0"))
     for thread in [publisher, *cleaners]:
         thread.start()
