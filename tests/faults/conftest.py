@@ -19,6 +19,16 @@ THERE = "/var/tmp/goldsmith-faults"  # noqa: S108
 COLLECTION = f"{THERE}/ansible_collections/goldsmith/images"
 
 Strike = Callable[[str, str], None]
+STRUCK: pytest.StashKey[list[int]] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STRUCK] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    struck = config.stash[STRUCK]
+    terminalreporter.write_line(f"faults: {sum(struck)} points struck, in {len(struck)} scenarios")
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +51,7 @@ def strike(collection_there, request, capsys) -> Strike:
         report: dict[str, Any] = json.loads(done.stdout)
         with capsys.disabled():
             print(f"\n{scenario}, {kind}: {report['points']} points {report['calls']}")  # noqa: T201
+        request.config.stash[STRUCK].append(report["points"])
         assert report["clean"] == []
         assert report["wrong"] == []
         # A call that is allowed to fail (one that makes room) ends without an error; most do not.

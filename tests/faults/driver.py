@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from injection import Fault, Injection
+from injection import RESTART, Fault, Injection
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import apply_all, audit_log_of
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
@@ -66,6 +66,8 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
         before = story.begin()
         clean = _in_child(story.run, None)
         points = [point for point, call in enumerate(clean["calls"], 1) if story.is_point(call, kind)]
+        if kind == RESTART:
+            points = first_and_last_of_each(clean["calls"], points)
         report: dict[str, Any] = {
             "points": len(points),
             "calls": Counter(clean["calls"][point - 1].split(".")[0] for point in points),
@@ -83,6 +85,14 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
                 where = clean["calls"][point - 1]
                 report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
     json.dump(report, sys.stdout)
+
+
+def first_and_last_of_each(calls: list[str], points: list[int]) -> list[int]:
+    """Return the points of libvirt calls, of each function the first and the last: a restart takes a second."""
+    of_libvirt = [point for point in points if calls[point - 1].startswith("libvirtmod.")]
+    first = {calls[point - 1]: point for point in reversed(of_libvirt)}
+    last = {calls[point - 1]: point for point in of_libvirt}
+    return sorted({*first.values(), *last.values()})
 
 
 def files_below(directory: str) -> list[str]:

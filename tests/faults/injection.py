@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 
 import libvirt
 
+RESTART = "restart"
 # Changes of this process alone; what fails in a destructor is lost anyway.
 _NOT_COUNTED = ("Free", "virRegisterErrorHandler")
 _COUNTED = {
@@ -34,10 +36,20 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens before the I(point)th counted call (from 1): C(kill), or the name of an errno, as C(ENOSPC)."""
+    """What happens before the I(point)th counted call (from 1): C(kill), C(restart), or an errno, as C(ENOSPC).
+
+    C(restart) is libvirtd that is restarted: the connection is lost, and the call fails as libvirt has it fail.
+    """
 
     point: int
     kind: str
+
+
+def restart_libvirtd() -> None:
+    """Restart libvirtd, and wait until it answers; systemd is to count no restart as one too many."""
+    for command in (["reset-failed", "libvirtd.service"], ["restart", "libvirtd.service"]):
+        subprocess.run(["systemctl", *command], check=True)
+    libvirt.open("qemu:///system").close()
 
 
 class Injection:
@@ -63,11 +75,16 @@ class Injection:
             self.calls.append(f"{function.__module__}.{function.__name__}")
             due = self._fault is not None and len(self.calls) == self._fault.point
         if due:
+            sys.setprofile(None)  # what the fault itself calls is no call of the run
             self._strike(function)
+            sys.setprofile(self._profile)
 
     def _strike(self, function: Any) -> None:
         if self._fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._fault.kind == RESTART:
+            restart_libvirtd()
+            return
         if function.__module__ == "libvirtmod":
             raise libvirt.libvirtError(f"injected failure of {function.__name__}")
         number = getattr(errno, self._fault.kind)

@@ -140,18 +140,28 @@ def pool() -> Iterator[None]:
         )
     os.chmod(f"{tools}/virt-sysprep", 0o755)  # noqa: S103
     os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-    connection = libvirt.open(URI)
     xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    definition = connection.storagePoolDefineXML(xml)
-    definition.create()
+    with connected() as connection:
+        connection.storagePoolDefineXML(xml).create()
     try:
         yield
     finally:
-        forget_source(connection)
-        definition.destroy()
-        definition.undefine()
-        connection.close()
+        with connected() as connection:
+            forget_source(connection)
+            pool = connection.storagePoolLookupByName(POOL)
+            pool.destroy()
+            pool.undefine()
         shutil.rmtree(ROOT)
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[libvirt.virConnect]:
+    """A connection for the block: one that was there before libvirtd was restarted is lost."""
+    connection = libvirt.open(URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def forget_source(connection: libvirt.virConnect) -> None:

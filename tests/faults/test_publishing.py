@@ -16,3 +16,9 @@ PROGRAM = "publishing_points.py"
 )
 def test_no_step_leaves_a_half_version(strike, scenario, kind):
     strike(scenario, kind)
+
+
+@pytest.mark.parametrize("kind", ["EIO", "restart"])
+@pytest.mark.parametrize("scenario", ["clone", "remove"])
+def test_no_step_is_lost_to_a_bad_disk_or_a_restart_of_libvirtd(strike, scenario, kind):
+    strike(scenario, kind)
