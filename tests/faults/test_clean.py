@@ -9,7 +9,16 @@ import pytest
 PROGRAM = "clean_points.py"
 
 
-@pytest.mark.parametrize("kind", ["kill", "ENOSPC"])
-@pytest.mark.parametrize("scenario", ["retire", "clear", "scrub"])
+@pytest.mark.parametrize(
+    ("scenario", "kind"),
+    [
+        ("retire", "kill"),
+        ("retire", "ENOSPC"),
+        ("clear", "kill"),
+        ("clear", "EIO"),
+        ("scrub", "kill"),
+        ("scrub", "EIO"),
+    ],
+)
 def test_no_step_loses_what_somebody_needs(strike, scenario, kind):
     strike(scenario, kind)
