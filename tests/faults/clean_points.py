@@ -207,11 +207,9 @@ def wrong_files(scenario: Scenario, found: list[str]) -> Iterator[str]:
         yield f"scrubbed in the end: {scrubbed}"
 
 
-def is_point(call: str, kind: str) -> bool:
-    """Looking is no point: most is looked at, and nothing is full for who reads."""
-    if call.startswith("libvirtmod."):
-        return call.endswith("Refresh")
-    return kind == "kill" or call != "posix.open"
+def is_point(call: str, _kind: str) -> bool:
+    """Looking is no point: it changes nothing, and how much there is to look at depends on the host."""
+    return call.endswith("Refresh") if call.startswith("libvirtmod.") else call != "posix.open"
 
 
 def main() -> None:
