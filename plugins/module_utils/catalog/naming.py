@@ -150,6 +150,12 @@ def our_files(pool_path: str) -> list[str]:
     return sorted(top, key=lambda path: (not path.endswith(".json"), path)) + below
 
 
+def locks(pool_path: str) -> list[str]:
+    """Return the paths of the lock files of an image pool: somebody holds them, or was killed while doing so."""
+    directory = os.path.join(pool_path, PARTIAL)
+    return [os.path.join(directory, name) for name in _names(directory) if name.endswith(".lock")]
+
+
 def holdings(pool_path: str) -> list[str]:
     """Return what of value an image pool's directory holds, as C(desktop image office 1.0) or C(tool image virtio)."""
     held = []

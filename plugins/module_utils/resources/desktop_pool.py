@@ -28,11 +28,12 @@ from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.usage import describe, files_of
 from .desktop_pool_blueprint import Blueprint
-from .desktop_pool_desktops import Desktop, desktop_result, list_desktops
+from .desktop_pool_desktops import Desktop, desktop_result, list_desktops, other_users, require_files_free
 from .desktop_pool_names import file_prefix, is_desktop_file
 from .desktop_pool_options import OPTIONS, Desired
 from .desktop_pool_report import INFO_OPTIONS, collect, pool_result, pools_of
 from .desktop_pool_work import DesktopWork
+from .references import References
 
 __all__ = ["INFO_OPTIONS", "OPTIONS", "DesktopPool", "collect"]
 
@@ -72,9 +73,20 @@ class DesktopPool:
             desktops=desktops,
             blueprint=blueprint,
             strangers={d.name: describe(d) for d in domains if d.name in names and d.name not in ours},
-            users={desktop.name: _other_users(desktop, domains, used) for desktop in desktops},
+            users=self._users(desired, desktops, blueprint, domains),
             leftovers=tuple(_leftovers(desktops, names | ours, blueprint, set().union(*used.values()))),
         )
+
+    def _users(
+        self, desired: Desired, desktops: Sequence[Desktop], blueprint: Blueprint | None, domains: Sequence[Domain]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return who else needs the files of the desktops that may lose them."""
+        indexes, references = dict(desired.names), References(self.host, domains)
+        return {
+            desktop.name: tuple(other_users(desktop, references))
+            for desktop in desktops
+            if desktop.index not in indexes or (blueprint is not None and blueprint.replaces_content(desktop))
+        }
 
     def _blueprint(self, desired: Desired) -> Blueprint:
         path = image_pool_path(self.host, desired.image_pool)
@@ -220,12 +232,7 @@ def _require_removable(surplus: Sequence[Desktop], current: Current, desired: De
 
 def _require_files_free(desktops: Iterable[Desktop], current: Current) -> None:
     for desktop in desktops:
-        users = current.users.get(desktop.name, ())
-        if users:
-            raise InUse(
-                f"the disks of desktop {desktop.name} are not removed: {', '.join(users)} use them; remove those first",
-                users=list(users),
-            )
+        require_files_free(desktop, current.users.get(desktop.name, ()))
 
 
 def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers: Mapping[str, str]) -> None:
@@ -240,11 +247,6 @@ def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers:
             f"names: {', '.join(sorted(strangers.values()))} already exists and is no desktop of this pool; "
             "say another pattern, or remove it"
         )
-
-
-def _other_users(desktop: Desktop, domains: Iterable[Domain], used: Mapping[str, set[str]]) -> tuple[str, ...]:
-    own = {os.path.realpath(path) for path in desktop.files}
-    return tuple(describe(domain) for domain in domains if domain.name != desktop.name and own & used[domain.name])
 
 
 def _leftovers(desktops: Iterable[Desktop], names: set[str], blueprint: Blueprint | None, used: set[str]) -> list[str]:

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..disk.qemu_img import allocated_size
+from ..errors import InUse
 from ..hypervisor.connection import Host
 from ..hypervisor.desktop_power import domains_with_snapshots, saved_domains
 from ..hypervisor.desktop_traits import Traits, read_traits
 from ..hypervisor.domains import Domain, DomainDisk
 from ..hypervisor.live import read_live
 from .desktop_pool_names import is_desktop_file
+from .references import References
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,25 @@ def is_desktop(domain: Domain, pool: str | None = None) -> bool:
     if mark is None or mark.kind != "desktop" or not domain.persistent:
         return False
     return mark.facts.get("uuid") == domain.uuid and pool in (None, mark.facts["pool"])
+
+
+def other_users(desktop: Desktop, references: References) -> list[str]:
+    """Return who else needs the desktop's files; what libvirt put beside them for the desktop itself does not count."""
+    beside = []
+    for directory in {os.path.dirname(path) for path in desktop.files}:
+        names = os.listdir(directory) if os.path.isdir(directory) else []
+        beside += [os.path.join(directory, name) for name in names if is_desktop_file(name, desktop.name)]
+    found = references.of_files(desktop.files, desktop.domain.uuid, beside)
+    return [str(reference) for reference in found]
+
+
+def require_files_free(desktop: Desktop, users: Sequence[str]) -> None:
+    """Raise InUse when others need the desktop's files, which are to go."""
+    if users:
+        raise InUse(
+            f"the disks of desktop {desktop.name} are not removed: {', '.join(users)} use them; remove those first",
+            users=list(users),
+        )
 
 
 def _read(host: Host, domain: Domain, saved: bool, snapshots: bool) -> Desktop:

@@ -27,8 +27,9 @@ from ..hypervisor.editing import set_autostart, set_mark
 from ..hypervisor.metadata import Mark
 from ..waiting import Waiter
 from .desktop_pool_blueprint import Blueprint, macs_of
-from .desktop_pool_desktops import Desktop, is_desktop
+from .desktop_pool_desktops import Desktop, is_desktop, other_users, require_files_free
 from .desktop_pool_names import host_label
+from .references import References
 
 _PATIENCE = 30  # seconds
 LOCKS = "/run/goldsmith-images"  # desktops are domains of this host, whoever shares its image pools
@@ -45,6 +46,7 @@ class DesktopWork:
         self._begun = contextlib.ExitStack()
         self._has_begun = False
         self._macs: set[str] = set()
+        self._references: References | None = None
         self._overlays: dict[str, bytes] = {}
 
     def steps(self, changes: Iterable[Change]) -> Iterator[Change]:
@@ -72,6 +74,7 @@ class DesktopWork:
         known = Identity(desktop.name, desktop.domain.uuid, desktop.traits.macs)
         definition = blueprint.definition(desktop.index, blueprint.with_all_cards(known, self._macs), storage)
         if blueprint.replaces_content(desktop):
+            self._require_files_free(desktop)
             self._define_with_new_files(definition, storage)
             self.remove_files(path for path in desktop.files if path not in _paths(storage))
         else:
@@ -87,6 +90,7 @@ class DesktopWork:
 
         The domain goes last: as long as it is there, the next run knows what is still to be removed.
         """
+        self._require_files_free(desktop)
         destroy_domain(self.host, desktop.name)
         self.remove_files(desktop.files)
         for directory in {os.path.dirname(path) for path in desktop.files}:
@@ -96,6 +100,11 @@ class DesktopWork:
     def remove_files(self, paths: Iterable[str]) -> None:
         for path in paths:
             self.host.files.remove(path)
+
+    def _require_files_free(self, desktop: Desktop) -> None:
+        """Raise InUse when others need the desktop's files, by what there is since this run holds the lock."""
+        if self._references is not None:
+            require_files_free(desktop, other_users(desktop, self._references))
 
     def _step(self, apply: Callable[[], object], is_last: bool) -> None:
         if not self._has_begun:
@@ -116,6 +125,7 @@ class DesktopWork:
         if any(of_pool.get(key) != xml for key, xml in planned.items()) or len(of_pool) > len(planned):
             raise Busy(f"desktop pool {self.pool} was changed by somebody else in this moment; run again")
         self._macs = macs_of(domain.xml for domain in domains)
+        self._references = References(self.host, domains)
         self._has_begun = True
 
     def _define_with_new_files(self, definition: str, storage: Storage) -> None:
