@@ -83,12 +83,6 @@ class Busy(ImagesError):
     error_code = "busy"
 
 
-class Postponed(ImagesError):
-    """A change that is left for the next run, because somebody is in its way; the other changes go on."""
-
-    error_code = "postponed"
-
-
 class TimedOut(ImagesError):
     """Waited for something that did not come; the message says for what and what was last seen."""
 
@@ -109,6 +103,12 @@ class GuestFailed(ImagesError):
     """A command in a guest ended with an error."""
 
     error_code = "guest_failed"
+
+
+class PushFailed(ImagesError):
+    """A version did not prove itself on a desktop; C(facts) say what each desktop of the pool runs."""
+
+    error_code = "push_failed"
 
 
 class Unreachable(ImagesError):

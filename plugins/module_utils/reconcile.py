@@ -28,8 +28,7 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result). A change that raises Postponed was not made;
-    the resource tells so in its result.
+    itself has C(to_results(current)) in place of C(to_result).
     """
 
     result_key: str

@@ -31,7 +31,7 @@ def test_error_codes_are_stable():
         "no_space",
         "not_found",
         "permission_denied",
-        "postponed",
+        "push_failed",
         "refused_by_rule",
         "timed_out",
         "tool_failed",

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils import reconcile
 from ansible_collections.goldsmith.images.plugins.module_utils.changes import Change
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, CheckModeWrite, InUse, Postponed
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, CheckModeWrite, InUse
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import Host
 
@@ -163,14 +163,6 @@ def test_failure_tells_what_was_done_before_it(monkeypatch):
         "actions": ["light lamp hall"],
     }
     assert House.lit == ["hall"]
-
-
-def test_what_is_postponed_was_not_done_and_holds_nothing_up(monkeypatch):
-    monkeypatch.setattr(House, "broken", {"attic": Postponed("somebody sleeps there")})
-
-    result = run(lamps=["attic", "hall"])
-    assert (result["changed"], result["actions"], result["house"]) == (True, ["light lamp hall"], {"lit": ["hall"]})
-    assert run(lamps=["attic", "hall"])["changed"] is False
 
 
 def test_failure_at_first_changed_nothing(monkeypatch):

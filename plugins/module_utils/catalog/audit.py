@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..changes import Change
-from ..errors import Busy, ImagesError, Postponed
+from ..changes import SKIPPED, Change
+from ..errors import Busy, ImagesError
 from ..files import Files, sync_directory
 from ..waiting import Waiter
 from .naming import PARTIAL
@@ -105,14 +105,11 @@ class AuditLog:
 
 
 def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
-    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied.
-
-    One that is postponed holds nothing up.
-    """
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was done."""
     for change in plan:
-        with contextlib.suppress(Postponed):
-            with log.entry(change) if log else contextlib.nullcontext():
-                change.apply()
+        with log.entry(change) if log else contextlib.nullcontext():
+            outcome = change.apply()
+        if outcome is not SKIPPED:
             done.append(change)
 
 
