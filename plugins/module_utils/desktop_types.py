@@ -22,6 +22,8 @@ _RULES = {
         "source VMs from disks, as VHD and VHDX, are for VDI and IDV only",
     ),
     "publish": (_ALL, "every desktop type is published"),
+    "import": (_ALL, "every desktop type is imported"),
+    "export": (_ALL, "every desktop type is exported"),
     "deploy to image hosts": (_VDI, "only VDI desktop images are deployed to desktop pools on image hosts"),
 }
 _ARM_RULE = "ARM hosts support VDI desktop images only"

@@ -119,6 +119,10 @@ class Files:
         status = os.stat(other)
         os.chown(self.permit(path), status.st_uid, status.st_gid)
 
+    def set_owner(self, path: str, owner: int, group: int) -> None:
+        """Give the file to the user and group of these ids; -1 leaves one as it is."""
+        os.chown(self.permit(path), owner, group)
+
     @contextlib.contextmanager
     def lock(self, path: str, subject: str, shared: bool = False) -> Iterator[None]:
         """Hold the lock file for the block, and remove it then; the kernel drops a lock when the process dies.
@@ -237,16 +241,33 @@ def free_space(directory: str) -> int:
     return shutil.disk_usage(directory).free
 
 
-def require_space(directory: str, needed: int, purpose: str, seen_free: int | None = None) -> None:
+def require_space(
+    directory: str,
+    needed: int,
+    purpose: str,
+    seen_free: int | None = None,
+    advice: str = "use an image pool on a larger file system",
+) -> None:
     """Raise NoSpace, with needed and free bytes, unless I(directory)'s file system has I(needed) bytes free.
 
-    A plan gives the free bytes that were seen; without them they are looked up.
+    A plan gives the free bytes that were seen; without them they are looked up. I(advice) is what else can be done
+    than making room.
     """
     free = free_space(directory) if seen_free is None else seen_free
     if free < needed:
         raise NoSpace(
             f"{purpose} needs {needed} bytes ({human_size(needed)}) in {directory}, but only {free} bytes "
-            f"({human_size(free)}) are free; make room or use an image pool on a larger file system"
+            f"({human_size(free)}) are free; make room or {advice}"
+        )
+
+
+def require_file_system(directory: str, size: int, what: str) -> None:
+    """Raise NoSpace, naming I(what), when a file of I(size) bytes is larger than all of I(directory)'s file system."""
+    total = shutil.disk_usage(directory).total
+    if size > total:
+        raise NoSpace(
+            f"{what} has {size} bytes ({human_size(size)}), but the file system of {directory} "
+            f"has {total} bytes ({human_size(total)}) in all; use an image pool on a larger file system"
         )
 
 

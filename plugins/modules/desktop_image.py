@@ -6,11 +6,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: desktop_image
 version_added: 0.1.0
-short_description: Publish, mark, edit, disable and remove versions of desktop images
+short_description: Publish, import, mark, edit, disable and remove versions of desktop images
 description:
   - Publishes a source VM as a version of a desktop image, by clone (the source VM stays) or by conversion (it is gone
-    afterwards), moves markers, edits what is said of a version, disables and enables versions and images, and removes
-    versions that nothing uses.
+    afterwards), imports disks and bundles, moves markers, edits what is said of a version, disables and enables
+    versions and images, and removes versions that nothing uses.
   - A version lies in the image pool's directory as raw sparse disks, its UEFI variables, and a manifest that is written
     last. The manifest names the digest of each disk, the SHA-256 Merkle root of BitTorrent v2.
   - The bytes of a version are never changed. Publishing it again from the unchanged source VM, or after that is gone,
@@ -38,10 +38,11 @@ options:
     type: str
   bump:
     description:
-      - Number the version that O(source_vm) is published as by the newest one of the image. V(minor) makes 1.5 of 1.4,
-        V(major) makes 2.0 of it; the first version is 1.0. Numbers of versions in the quarantine are not used again.
-      - When the newest version was published from the source VM as it is now, it is taken, so that a second run changes
-        nothing.
+      - Number the version that O(source_vm) is published as, or a disk O(src) imported as, by the newest one of the
+        image. V(minor) makes 1.5 of 1.4, V(major) makes 2.0 of it; the first version is 1.0. Numbers of versions in the
+        quarantine are not used again.
+      - When the newest version was published from the source VM as it is now, or has the content of the disk, it is
+        taken, so that a second run changes nothing.
     type: str
     choices: [major, minor]
   state:
@@ -88,11 +89,12 @@ options:
     description:
       - With V(false) a new version is prepared and not published yet. It stands in the state C(deployment_done) until
         a task without this option publishes it. A version that is published already stays so.
-      - By default it is published.
+      - By default a version of O(source_vm) is published, and one of O(src) is not.
     type: bool
   desktop_type:
     description:
-      - What the desktops of the image are. An image has the type of its source VM, so this is a check and no choice.
+      - What the desktops of the image are. An image has the type of its source VM or bundle, so this is a check and no
+        choice. For a disk that is imported it is one, V(vdi) by default.
       - A host of an ARM architecture publishes V(vdi) only.
     type: str
     choices: [vdi, idv, voi]
@@ -107,7 +109,8 @@ options:
   os:
     description:
       - Correct the id (libosinfo) of the version's operating system, as V(debian12). A new version has that of its
-        source VM.
+        source VM or bundle.
+      - For a disk that is imported, what is on it; its hardware is chosen by that.
     type: str
   minimum_vcpus:
     description: How many virtual processors a desktop of the version needs at least.
@@ -149,7 +152,8 @@ options:
     description:
       - Whether the copy is generalised by virt-sysprep (machine id, SSH host keys, logs, leases and other traces of
         one machine are taken out), so that every desktop becomes one of its own. The source VM is never touched.
-      - By default images of type V(vdi) are, unless the source VM runs Windows. Windows is generalised by its own
+      - By default images of type V(vdi) are, unless the source VM runs Windows. What is imported stays as it is by
+        default, and a bundle in any case. Windows is generalised by its own
         sysprep, in the guest, before it is shut down.
       - A small systemd unit is put into the image that takes the host name of each desktop from the SMBIOS OEM string
         C(goldsmith.images.hostname=NAME) and makes missing SSH host keys, before the network and sshd start.
@@ -169,6 +173,7 @@ extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
   - goldsmith.images.actor
+  - goldsmith.images.image_import
 seealso:
   - module: goldsmith.images.desktop_image_info
   - module: goldsmith.images.source_vm
@@ -253,6 +258,31 @@ EXAMPLES = r"""
     name: office
     version: "1.0"
     state: restored
+
+- name: Import a disk of Hyper-V as the next version, to be looked at before it is published
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    bump: minor
+    src: /srv/import/office.vhdx
+    checksum: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    os: win11
+    hardware: {vcpus: 4, memory: 8GiB}
+
+- name: Publish what was imported
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    version: "1.4"
+
+- name: Take over a version from another site, if our own people signed it
+  goldsmith.images.desktop_image:
+    pool: golden
+    name: office
+    src: /srv/import/office@1.2.bundle.tar
+    trusted_signers: [/etc/goldsmith/allowed_signers]
+    publish: true
+    markers: [stable]
 
 - name: Remove a version with the marker on it
   goldsmith.images.desktop_image:
@@ -371,11 +401,11 @@ desktop_image:
       type: dict
       returned: always
       contains:
-        method: {description: clone or convert., type: str, returned: always}
-        source_vm: {description: Name of the source VM., type: str, returned: always}
+        method: {description: "clone, convert or import.", type: str, returned: always}
+        source_vm: {description: "Name of the source VM, empty for an imported disk.", type: str, returned: always}
         source_uuid: {description: UUID of the source VM., type: str, returned: always}
         source_disks:
-          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published.
+          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published or imported.
           type: list
           elements: dict
           returned: always
@@ -389,6 +419,14 @@ desktop_image:
           type: str
           returned: always
         snapshot_id: {description: Tells the snapshot from another of the name., type: str, returned: always}
+        source_sha256:
+          description: Checksum of the disk file that was imported. V(null) where nobody said it.
+          type: str
+          returned: always
+        source_digest:
+          description: Digest of what a guest saw of the disk that was imported, before it was generalised.
+          type: str
+          returned: always
     virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:

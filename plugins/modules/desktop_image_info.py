@@ -178,11 +178,11 @@ desktop_images:
       type: dict
       returned: always
       contains:
-        method: {description: clone or convert., type: str, returned: always}
-        source_vm: {description: Name of the source VM., type: str, returned: always}
+        method: {description: "clone, convert or import.", type: str, returned: always}
+        source_vm: {description: "Name of the source VM, empty for an imported disk.", type: str, returned: always}
         source_uuid: {description: UUID of the source VM., type: str, returned: always}
         source_disks:
-          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published.
+          description: Path, file size and modification time (C(mtime_ns)) of the disks that were published or imported.
           type: list
           elements: dict
           returned: always
@@ -196,6 +196,14 @@ desktop_images:
           type: str
           returned: always
         snapshot_id: {description: Tells the snapshot from another of the name., type: str, returned: always}
+        source_sha256:
+          description: Checksum of the disk file that was imported. V(null) where nobody said it.
+          type: str
+          returned: always
+        source_digest:
+          description: Digest of what a guest saw of the disk that was imported, before it was generalised.
+          type: str
+          returned: always
     virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:

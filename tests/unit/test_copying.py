@@ -9,6 +9,7 @@ import os
 import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import copying
+from ansible_collections.goldsmith.images.plugins.module_utils.disk.content import Content, Span
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import CHUNK, digest_file, tree_of_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import CheckModeWrite
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
@@ -100,3 +101,18 @@ def test_small_file_is_copied_with_its_digest(tmp_path):
 
     assert digest == digest_file(str(tmp_path / "vars"))
     assert (tmp_path / "copy").read_bytes() == (tmp_path / "vars").read_bytes()
+
+
+@pytest.mark.parametrize("size", [0, 4, 528 * 1024, MIB + 3])
+def test_content_that_is_no_disk_is_copied_out_of_an_archive(tmp_path, size):
+    archive, data = tmp_path / "archive", os.urandom(size)
+    archive.write_bytes(b"h" * 512 + data + b"t" * 512)
+    content = Content("office@1.0.nvram in archive", (Span(str(archive), 512, size),))
+    target = tmp_path / "target"
+
+    digest = copying.copy_content(Files(), content, str(target))
+
+    assert target.read_bytes() == data
+    assert digest == digest_file(str(target))
+    with pytest.raises(FileExistsError):
+        copying.copy_content(Files(), content, str(target))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from stream_optimized import stream_optimized
 
-from ansible_collections.goldsmith.images.plugins.module_utils.disk import foreign
+from ansible_collections.goldsmith.images.plugins.module_utils.disk import foreign, merkle
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.content import Content, Span
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.reading import ContentReader
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
@@ -98,6 +98,48 @@ def test_copy_is_what_the_guest_saw(original, tmp_path, disk_format, options):
     assert (disk.format, disk.virtual_size) == (disk_format, SIZE)
     assert target.read_bytes() == original.read_bytes()
     assert target.stat().st_blocks * 512 <= disk.space + 64 * 1024
+
+
+@pytest.mark.parametrize(("disk_format", "options"), VARIANTS, ids=IDS)
+def test_digest_comes_from_the_same_reading(original, tmp_path, monkeypatch, disk_format, options):
+    path = make(original, tmp_path / "disk", disk_format, options)
+    expected = merkle.tree_of_file(str(original))
+    by_qemu = options in ("packed,compression_type=zstd", "extended_l2=on")
+    if not by_qemu:
+        monkeypatch.setattr(foreign, "tree_of_file", None)
+
+    disk = foreign.inspect(foreign.content_of_file(path), None)
+
+    assert foreign.convert_and_hash(Files(), disk, str(tmp_path / "copy")) == expected
+    assert foreign.digest_of(disk) == (None if by_qemu else expected.digest)
+
+
+def test_digest_of_a_packed_disk(original, tmp_path):
+    vmdk = Path(make(original, tmp_path / "disk.vmdk", "vmdk", "as VMware writes it"))
+    packed = tmp_path / "disk.vmdk.gz"
+    packed.write_bytes(gzip.compress(vmdk.read_bytes()))
+
+    disk = foreign.inspect(foreign.content_of_file(str(packed)), None)
+
+    expected = merkle.tree_of_file(str(original))
+    assert foreign.convert_and_hash(Files(), disk, str(tmp_path / "copy")) == expected
+    assert foreign.digest_of(disk) == expected.digest
+
+
+@pytest.mark.parametrize(("size", "capacity"), [(9 * MIB + 512, 10 * MIB), (4 * MIB, 4 * MIB + 512), (512, 512)])
+def test_digest_of_a_copy_that_is_filled_up(tmp_path, size, capacity):
+    path = tmp_path / "disk.vhd"
+    (tmp_path / "disk.raw").write_bytes(random.Random(3).randbytes(size))  # noqa: S311
+    words = ["qemu-img", "convert", "-f", "raw", "-O", "vpc", "-o", "force_size=on", str(tmp_path / "disk.raw")]
+    subprocess.run([*words, str(path)], check=True)
+    content = Content("disk", (Span(str(path), 0, path.stat().st_size),), capacity=capacity)
+
+    disk = foreign.inspect(content, None)
+
+    copy = str(tmp_path / "copy")
+    assert foreign.convert_and_hash(Files(), disk, copy) == merkle.tree_of_file(copy)
+    assert foreign.digest_of(disk) == merkle.digest_file(copy)
+    assert os.path.getsize(copy) == capacity
 
 
 def test_qemu_reads_the_same_of_what_vmware_writes(original, tmp_path):

@@ -12,6 +12,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.hardwa
     HardwareFacts,
     hardware_facts,
     hardware_template,
+    reach_into_host,
 )
 
 DOMAIN = """
@@ -155,3 +156,35 @@ def test_facts_of_a_machine_with_a_bios():
     domain = "<domain><os><type arch='aarch64'>hvm</type></os><devices/></domain>"
 
     assert hardware_facts(domain) == HardwareFacts("aarch64", "bios", secure_boot=False, tpm=False)
+
+
+def test_hardware_that_was_cleaned_reaches_nowhere():
+    assert reach_into_host(hardware_template(DOMAIN)) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reach"),
+    [
+        ("<vcpu>2</vcpu>", "<vcpu>2</vcpu><name>x</name>", "an identity or paths of a host"),
+        ("<devices>", "<devices><emulator>/tmp/x</emulator>", "an identity or paths of a host"),
+        ("<devices>", "<devices><hostdev/>", "an identity or paths of a host"),
+        ("<devices>", "<devices><rng><backend model='random'>/etc/shadow</backend></rng>", "the path /etc/shadow"),
+        ("<devices>", "<devices><rng><backend model='random'>/dev/urandom</backend></rng>", None),
+        ("<devices>", "<devices><input type='evdev'><source dev='/dev/input/x'/></input>", "the path /dev/input/x"),
+        ("<devices>", "<devices><shmem name='../x'/>", "the path ../x"),
+        ("<features>", "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'/><features>",
+         "the element commandline"),
+        ("<features>", "<x:y xmlns:x='urn:other'/><features>", "the element y"),
+        ("<boot dev=\"hd\" />", "<boot dev='hd'/><kernel>vmlinuz</kernel>", "the element kernel"),
+        ("<domain", "<!DOCTYPE d [<!ENTITY a 'b'>]><domain", "a document type or a comment"),
+        ("</domain>", "", "what is no domain"),
+    ],
+)  # fmt: skip
+def test_hardware_of_a_stranger_that_reaches_into_the_host(old, new, reach):
+    template = hardware_template(DOMAIN)
+    assert old in template
+
+    found = reach_into_host(template.replace(old, new, 1))
+
+    assert (found or "").startswith(reach or "")
+    assert bool(found) == bool(reach)

@@ -67,10 +67,13 @@ class SourceDisk:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a version comes from. I(method) is C(clone) or C(convert); I(generalized) the operations done, or empty.
+    """Where a version comes from, by the I(method) C(clone), C(convert) or C(import).
+
+    I(generalized) are the operations done, or empty.
 
     I(snapshot) is the snapshot of the source VM that was published, None for the VM as it was; I(snapshot_id) tells it
-    from another of the name.
+    from another of the name. Of a disk that was imported (I(method) C(import)), I(source_disks) is that file,
+    I(source_sha256) its checksum where somebody said it, I(source_digest) the digest of what a guest saw of it.
     """
 
     method: str
@@ -84,6 +87,8 @@ class Provenance:
     tool_images: tuple[str, ...] = ()
     snapshot: str | None = None
     snapshot_id: str = ""
+    source_sha256: str | None = None
+    source_digest: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from .naming import (
     version_stem,
 )
 from .quarantine import Entry, Quarantine, Removal
-from .record import ImageRecord
+from .record import ImageRecord, ImportOrigin
 from .scrubs import Scrub
 
 
@@ -131,22 +131,34 @@ class Store:
         """Replace what is kept of the last scrub. The version's lock, shared at least, is the caller's."""
         self.files.write(self.full_path(scrub_file(manifest.image, manifest.version)), scrub.to_json())
 
-    def note_preparation(self, image: str, version: Version, prepared: bool) -> None:
-        """Note whether a version, which is about to be committed, will be a prepared one. Takes the image's lock.
+    def note_preparation(
+        self, image: str, version: Version, prepared: bool, origin: ImportOrigin | None = None
+    ) -> None:
+        """Note of a version that is about to be committed whether it will be a prepared one, and what it comes from.
 
-        What the record still says of an earlier version of the number goes.
+        Takes the image's lock. What the record still says of an earlier version of the number goes.
         """
-        record = self.record(image)
-        noted = record.without_version(version)
-        if prepared:
-            noted = noted.with_prepared(version)
-        if noted != record:
-            with self.image_lock(image):
-                noted = self.record(image).without_version(version)
-                self.save_record(noted.with_prepared(version) if prepared else noted)
 
-    def commit(self, manifest: Manifest, written: dict[str, str]) -> None:
+        def noted(record: ImageRecord) -> ImageRecord:
+            new = record.without_version(version)
+            new = new.with_prepared(version) if prepared else new
+            return new.with_import(version, origin) if origin else new
+
+        record = self.record(image)
+        if noted(record) != record:
+            with self.image_lock(image):
+                self.save_record(noted(self.record(image)))
+
+    def forget_preparation(self, image: str, version: Version) -> None:
+        """Take out of the record what was noted of a version that did not come about. Takes the image's lock."""
+        with self.image_lock(image):
+            if self.manifest(image, version) is None:
+                self._forget(self.record(image), version)
+
+    def commit(self, manifest: Manifest, written: dict[str, str], data: bytes | None = None) -> None:
         """Publish the version whose finished files lie at the paths I(written), by their names. The manifest is last.
+
+        I(data) are the bytes of a manifest that was written elsewhere: as they are, a signature is of them.
 
         Raises Conflict when another writer was first: then nothing of that one's files was touched. When anything
         else fails, what has its final name already is taken back, the manifest first.
@@ -159,7 +171,7 @@ class Store:
             for name, path in written.items():
                 self.files.place(path, self.full_path(name))
                 placed.append(self.full_path(name))
-            self.files.create(manifest_path, manifest.to_json(), 0o444)
+            self.files.create(manifest_path, data or manifest.to_json(), 0o444)
         except FileExistsError as error:
             self._take_back(placed)
             raise Conflict(

@@ -22,9 +22,10 @@ from .foreign_disk import LAYOUTS, ForeignDisk, copy_layout, size_of_copy
 from .formats import vmdk, vmdk_stream
 from .formats.layout import MOST_PACKED
 from .formats.qcow2 import Qcow2
+from .merkle import StreamDigest
 from .reading import ContentReader
 from .sparse import new_sparse_file
-from .unpacking import write_stream
+from .unpacking import Nowhere, write_stream
 
 _PIECE = 1024**2
 _START = 64 * 1024
@@ -121,21 +122,37 @@ def inspect_gzip(content: Content, stated_format: str | None) -> ForeignDisk:
     return ForeignDisk(content, disk_format, size, size + _file_limit(size))
 
 
-def convert_gzip(files: Files, disk: ForeignDisk, path: str) -> None:
-    """Write the copy of the packed disk; see foreign.convert."""
+def convert_gzip(files: Files, disk: ForeignDisk, path: str, digest: StreamDigest | None) -> bool:
+    """Write the copy of the packed disk, and return whether the digest was told all of it; see foreign.convert."""
     with ContentReader(disk.content) as reader:
-        if disk.format == "raw":
+        pieces = _stream(reader, disk)
+        if pieces is not None:
             with new_sparse_file(files, path, disk.virtual_size) as target:
-                write_stream(_raw(GzipStream(reader, disk.virtual_size), disk), target)
-            return
-        limit = _file_limit(disk.virtual_size)
-        if disk.format == "vmdk" and vmdk.read_header(reader.name, GzipStream(reader, limit).read(_START)).packed:
-            with new_sparse_file(files, path, disk.virtual_size) as target:
-                stream = GzipStream(reader, limit)
-                write_stream(vmdk_stream.grains(reader.name, stream, disk.virtual_size), target)
-            return
-        with _unpacked_file(files, GzipStream(reader, limit), disk, path) as unpacked:
+                write_stream(pieces, target, digest)
+            return True
+        with _unpacked_file(files, GzipStream(reader, _file_limit(disk.virtual_size)), disk, path) as unpacked:
             _convert_unpacked(files, disk, unpacked, path)
+        return False
+
+
+def look_at_gzip(disk: ForeignDisk, digest: StreamDigest) -> bool:
+    """Tell the digest what a guest sees of the packed disk; False when it cannot be read forward only."""
+    with ContentReader(disk.content) as reader:
+        pieces = _stream(reader, disk)
+        if pieces is None:
+            return False
+        write_stream(pieces, Nowhere(), digest)
+        return True
+
+
+def _stream(reader: ContentReader, disk: ForeignDisk) -> Iterator[tuple[int, bytes]] | None:
+    """Return the content of the disk, with its offsets, when it can be read forward only."""
+    if disk.format == "raw":
+        return _raw(GzipStream(reader, disk.virtual_size), disk)
+    limit = _file_limit(disk.virtual_size)
+    if disk.format == "vmdk" and vmdk.read_header(reader.name, GzipStream(reader, limit).read(_START)).packed:
+        return vmdk_stream.grains(reader.name, GzipStream(reader, limit), disk.virtual_size)
+    return None
 
 
 def _raw(stream: GzipStream, disk: ForeignDisk) -> Iterator[tuple[int, bytes]]:

@@ -12,11 +12,14 @@ from ..errors import ToolFailed
 from ..files import Files
 from . import qemu_img
 from .chain import backing_chain
+from .content import Content
 from .extents import Extent, raw_extents
 from .merkle import Tree, digest_file, tree_of_extents, tree_of_file
+from .reading import ContentReader
 from .sparse import new_sparse_file
 
 _SECTOR = 512
+_PIECE = 1024**2
 
 
 def virtual_size(path: str, disk_format: str) -> int:
@@ -50,6 +53,17 @@ def copy_small_file(files: Files, source: str, path: str) -> str:
     """Copy a file that is no disk (UEFI variables), flush it, and return its digest."""
     shutil.copyfile(source, files.permit(path))
     flush(path)
+    return digest_file(path)
+
+
+def copy_content(files: Files, content: Content, path: str) -> str:
+    """Copy the bytes of a content that is no disk into the new file I(path), flush it, and return its digest.
+
+    Raises FileExistsError when the name is taken; a copy that failed is removed.
+    """
+    with ContentReader(content) as reader, new_sparse_file(files, path, reader.length) as target:
+        for offset in range(0, reader.length, _PIECE):
+            target.write(offset, memoryview(reader.read(offset, min(_PIECE, reader.length - offset))))
     return digest_file(path)
 
 

@@ -12,9 +12,10 @@ import os
 
 from ..errors import BadInput
 from ..files import Files, sync_directory
-from .compressed import convert_gzip, inspect_gzip
+from .compressed import convert_gzip, inspect_gzip, look_at_gzip
 from .content import Content, Span
-from .foreign_disk import ForeignDisk, convert_plain, inspect_plain
+from .foreign_disk import ForeignDisk, convert_plain, inspect_plain, look_at_plain
+from .merkle import StreamDigest, Tree, tree_of_file
 from .reading import open_regular
 
 _UNPACKED = (None, "", "identity")  # DSP0243: identity is the compression of a file that is not compressed
@@ -51,11 +52,31 @@ def convert(files: Files, disk: ForeignDisk, path: str) -> None:
     Raises FileExistsError when the name is taken, and Damaged for damage that only reading finds. A copy that failed
     is removed.
     """
-    if _is_gzip(disk.content):
-        convert_gzip(files, disk, path)
-    else:
-        convert_plain(files, disk, path)
+    _convert(files, disk, path, None)
+
+
+def convert_and_hash(files: Files, disk: ForeignDisk, path: str) -> Tree:
+    """Do what L(convert) does, and return digest and pieces of the copy, from the same reading where that is ours."""
+    digest = StreamDigest(disk.virtual_size)
+    return digest.tree() if _convert(files, disk, path, digest) else tree_of_file(path)
+
+
+def digest_of(disk: ForeignDisk) -> str | None:
+    """Return the digest that a copy of the disk has; nothing is written. None when only a copy could tell it.
+
+    Raises Damaged for damage that only reading finds.
+    """
+    digest = StreamDigest(disk.virtual_size)
+    is_known = look_at_gzip(disk, digest) if _is_gzip(disk.content) else look_at_plain(disk, digest)
+    return digest.tree().digest if is_known else None
+
+
+def _convert(files: Files, disk: ForeignDisk, path: str, digest: StreamDigest | None) -> bool:
+    """Write the copy, and return whether the digest was told all of it."""
+    convert_disk = convert_gzip if _is_gzip(disk.content) else convert_plain
+    is_told = convert_disk(files, disk, path, digest)
     sync_directory(os.path.dirname(path))
+    return is_told
 
 
 def _is_gzip(content: Content) -> bool:

@@ -20,9 +20,10 @@ from .formats.raw import Raw
 from .formats.vhd import Vhd
 from .formats.vhdx import Vhdx
 from .formats.vmdk import Vmdk
+from .merkle import StreamDigest
 from .reading import ContentReader
 from .sparse import new_sparse_file
-from .unpacking import copy_runs, read_start
+from .unpacking import Nowhere, copy_runs, read_start
 
 LAYOUTS: dict[str, Callable[[ContentReader], Layout]] = {
     "raw": Raw,
@@ -83,15 +84,27 @@ def size_of_copy(content: Content, disk_format: str, own_size: int) -> int:
     return max(own_size, -(-capacity // 512) * 512)
 
 
-def convert_plain(files: Files, disk: ForeignDisk, path: str) -> None:
-    """Write the copy; see foreign.convert."""
+def convert_plain(files: Files, disk: ForeignDisk, path: str, digest: StreamDigest | None) -> bool:
+    """Write the copy, and return whether the digest was told all of it; see foreign.convert."""
     with ContentReader(disk.content) as reader:
         layout = LAYOUTS[disk.format](reader)
         _require_unchanged(layout, reader, disk.virtual_size)
         if isinstance(layout, Qcow2) and layout.needs_qemu:
             _convert_with_qemu(files, disk, path)
-        else:
-            copy_layout(files, layout, reader, disk.virtual_size, path)
+            return False
+        copy_layout(files, layout, reader, disk.virtual_size, path, digest)
+        return True
+
+
+def look_at_plain(disk: ForeignDisk, digest: StreamDigest) -> bool:
+    """Tell the digest what a guest sees of the disk; False when only qemu-img can read it."""
+    with ContentReader(disk.content) as reader:
+        layout = LAYOUTS[disk.format](reader)
+        _require_unchanged(layout, reader, disk.virtual_size)
+        if isinstance(layout, Qcow2) and layout.needs_qemu:
+            return False
+        copy_runs(reader, layout.runs(), layout.virtual_size, Nowhere(), digest)
+        return True
 
 
 def _require_unchanged(layout: Layout, reader: ContentReader, size: int) -> None:
@@ -100,10 +113,12 @@ def _require_unchanged(layout: Layout, reader: ContentReader, size: int) -> None
         raise Damaged(f"{reader.name} was changed while it was read; run again")
 
 
-def copy_layout(files: Files, layout: Layout, reader: ContentReader, size: int, path: str) -> None:
+def copy_layout(
+    files: Files, layout: Layout, reader: ContentReader, size: int, path: str, digest: StreamDigest | None = None
+) -> None:
     """Write the disk into the new raw file I(path) of I(size) bytes; raises what L(convert_plain) does."""
     with new_sparse_file(files, path, size) as target:
-        copy_runs(reader, layout.runs(), layout.virtual_size, target)
+        copy_runs(reader, layout.runs(), layout.virtual_size, target, digest)
 
 
 def _convert_with_qemu(files: Files, disk: ForeignDisk, path: str) -> None:

@@ -137,6 +137,35 @@ def _result(pending: deque[tuple[int, Future[list[bytes]]]]) -> tuple[int, list[
     return number, future.result()
 
 
+class StreamDigest:
+    """The digest of a disk of I(size) bytes whose content comes by and is not read for it: while it is written.
+
+    L(leaves) hashes what lies at I(start), a multiple of L(CHUNK), and at most one chunk; several threads may do so at
+    the same time. L(add) takes the chunks in order. What lies between and behind them is zero.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._pieces = bytearray()
+        self._tree = _Tree(size, self._pieces)
+
+    def leaves(self, start: int, content: memoryview) -> list[bytes]:
+        whole = len(content) // BLOCK * BLOCK
+        hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, whole, BLOCK)]
+        if whole < len(content):
+            length = min(BLOCK, self._size - start - whole)
+            hashes.append(hashlib.sha256(bytes(content[whole:]).ljust(length, b"\0")).digest())
+        return hashes
+
+    def add(self, start: int, leaves: list[bytes]) -> None:
+        self._tree.add_chunk(start // CHUNK, leaves)
+
+    def tree(self) -> Tree:
+        """Return the digest and the piece layer, once all chunks were added."""
+        digest = PREFIX + self._tree.root().hex()
+        return Tree(digest, bytes(self._pieces))
+
+
 class _Tree:
     """A Merkle tree that is built from left to right; complete subtrees are kept, one a height at most.
 

@@ -8,7 +8,9 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..commands import run_command, stream_command
 from ..errors import Damaged, ToolFailed
@@ -18,6 +20,19 @@ from .extents import Extent
 
 _SECTOR = 512
 _MAP_LINE = re.compile(r"^(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(/.+)\n$")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How qemu-img writes a disk: QEMU's name of the format (C(driver)), options of it, and whether it is packed."""
+
+    driver: str
+    options: tuple[str, ...] = ()
+    packed: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        return [word for option in self.options for word in ("-o", option)]
 
 
 def create_disk(files: Files, path: str, virtual_size: int, disk_format: str) -> None:
@@ -70,14 +85,72 @@ def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: 
     _convert(files, ["-O", "raw", source], target)
 
 
+def write_as(files: Files, source: str, path: str, form: Form) -> None:
+    """Write the raw disk I(source) into the new file I(path), in the form, and flush it; raises as L(convert) does."""
+    _convert(files, ["-f", "raw", "-O", form.driver, *form.words, *["-c"] * form.packed, source], path)
+
+
+def write_within(files: Files, source: str, path: str, offset: int, form: Form) -> None:
+    """Write the raw disk I(source) into the file I(path) from I(offset) on, where the file ends, and flush it.
+
+    For that an empty disk is made beside it first: qemu-img has no way to make one within a file. Raises as L(convert)
+    does; the file may have grown then.
+    """
+    scratch = f"{path}.empty"
+    size = str(os.stat(source).st_size)
+    run_command(["qemu-img", "create", "-q", "-f", form.driver, *form.words, files.permit(scratch), size])
+    with open(scratch, "rb") as empty, open(files.permit(path), "r+b") as target:
+        target.truncate(offset)
+        target.seek(offset)
+        shutil.copyfileobj(empty, target)
+    files.remove(scratch)
+    name = path.replace(",", ",,")
+    target_words = f"driver={form.driver},file.driver=raw,file.offset={offset},file.file.driver=file"
+    words = ["-n", "--target-is-zero", *["-c"] * form.packed, "-f", "raw", "--target-image-opts", source]
+    _run_convert([*words, f"{target_words},file.file.filename={name}"], path)
+    _flush(path)
+
+
+def require_same(source: str, path: str, offset: int, length: int, driver: str) -> None:
+    """Raise Damaged unless a guest sees the same of the disk at I(offset) of the file I(path) as of the raw I(source).
+
+    Every byte of the disk is read, by QEMU's own reading of the format.
+    """
+    part: dict[str, object] = {"driver": "raw", "offset": offset, "file": {"driver": "file", "filename": path}}
+    if offset + length < os.path.getsize(path):
+        part["size"] = -(-length // _SECTOR) * _SECTOR
+    written = "json:" + json.dumps({"driver": driver, "file": part})
+    size = json.loads(run_command(["qemu-img", "info", "--output=json", written]))["virtual-size"]
+    wanted = os.stat(source).st_size
+    if size != wanted:
+        raise Damaged(f"{path} reads back as a disk of {size} bytes, and {wanted} were written; run again")
+    disk = "json:" + json.dumps({"driver": "raw", "file": {"driver": "file", "filename": source}})
+    said = run_command(["qemu-img", "compare", disk, written], accepted=(0, 1))
+    if "identical" not in said:
+        raise Damaged(
+            f"{path} does not read back as it was written ({said.strip()}); look after the storage, and run again"
+        )
+
+
 def _convert(files: Files, image: list[str], path: str) -> None:
     try:
-        run_command(["qemu-img", "convert", "-q", *image, files.permit(path)])
-    except ToolFailed as error:
+        _run_convert([*image, files.permit(path)], path)
+    except (ToolFailed, OSError):
         files.remove(path)
+        raise
+    _flush(path)
+
+
+def _run_convert(words: list[str], path: str) -> None:
+    try:
+        run_command(["qemu-img", "convert", "-q", *words])
+    except ToolFailed as error:
         if os.strerror(errno.ENOSPC) in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
         raise
+
+
+def _flush(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

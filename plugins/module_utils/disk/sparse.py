@@ -41,6 +41,42 @@ def new_sparse_file(files: Files, path: str, size: int) -> Iterator[SparseFile]:
     Raises FileExistsError when the name is taken. A file whose block failed is removed.
     """
     cached = os.open(files.permit(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with _written_to(cached, path, size) as target:
+            yield target
+    except BaseException:
+        files.remove(path)
+        raise
+
+
+@contextlib.contextmanager
+def continued_sparse_file(files: Files, path: str, size: int) -> Iterator[SparseFile]:
+    """Open the file for the block to write into, as a killed run left it, or make it; flushed in the end.
+
+    What is there already with the same content is not written again. A file whose block failed stays.
+    """
+    cached = os.open(files.permit(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    is_new = not os.fstat(cached).st_blocks
+    with _written_to(cached, path, size) as target:
+        yield target if is_new else _Continued(target, cached)
+
+
+class _Continued(SparseFile):
+    """A sparse file that holds some of its content already."""
+
+    def __init__(self, target: SparseFile, cached: int) -> None:
+        super().__init__(cached, None)
+        self._target = target
+
+    def write(self, offset: int, data: memoryview) -> None:
+        there = os.pread(self._cached, len(data), offset)
+        if there != data:
+            self._target.write(offset, data)
+
+
+@contextlib.contextmanager
+def _written_to(cached: int, path: str, size: int) -> Iterator[SparseFile]:
+    """Give the open file its size, and flush it when the block is through; close it however that ends."""
     direct = None
     try:
         os.ftruncate(cached, size)
@@ -51,9 +87,6 @@ def new_sparse_file(files: Files, path: str, size: int) -> Iterator[SparseFile]:
                 raise
         yield SparseFile(cached, direct)
         os.fsync(cached)
-    except BaseException:
-        files.remove(path)
-        raise
     finally:
         os.close(cached)
         if direct is not None:

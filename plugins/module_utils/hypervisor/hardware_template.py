@@ -25,6 +25,10 @@ _CHARACTER_DEVICES = ("serial", "console", "parallel", "channel")
 _ON_HOST_PATHS = ("file", "dev", "pipe", "unix")
 # Devices that are a piece of this very host.
 _HOST_DEVICES = ("hostdev", "filesystem", "emulator")
+# What runs on the host, or is told to QEMU past libvirt.
+_RUNNING = ("kernel", "initrd", "dtb", "loader", "emulator", "script", "commandline", "override", "bootloader", "init")
+_HARMLESS_NAMESPACES = ("http://libosinfo.org/xmlns/libvirt/domain/1.0",)
+_RANDOM = ("/dev/urandom", "/dev/random")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,33 @@ def hardware_template(domain_xml: str) -> str:
         _clean_device(devices, device)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode")
+
+
+def reach_into_host(template: str) -> str | None:
+    """Return what in hardware that a stranger handed over reaches into the host that it would run on, or None.
+
+    Such is all that L(hardware_template) takes out, and besides every path, another emulator or kernel, words for QEMU.
+    """
+    if "<!" in template:
+        return "a document type or a comment"
+    try:
+        root = ET.fromstring(template)
+        if _canonical(hardware_template(template)) != _canonical(template):
+            return "an identity or paths of a host"
+    except (ET.ParseError, AttributeError, TypeError) as error:
+        return f"what is no domain ({error})"
+    for element in root.iter():
+        namespace, _brace, tag = element.tag.rpartition("}")
+        if tag in _RUNNING or (namespace and namespace.lstrip("{") not in _HARMLESS_NAMESPACES):
+            return f"the element {tag}"
+        for text in (element.text or "", *element.attrib.values()):
+            if text.strip().startswith(("/", "..")) and text.strip() not in _RANDOM:
+                return f"the path {text.strip()}"
+    return None
+
+
+def _canonical(xml: str) -> str:
+    return ET.canonicalize(xml, strip_text=True, rewrite_prefixes=True)
 
 
 def _clean_metadata(root: ET.Element) -> None:

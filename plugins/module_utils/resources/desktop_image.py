@@ -20,6 +20,8 @@ from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import image_pool_path, refresh_pool
 from . import desktop_image_removal as removal
+from .desktop_image_import import find_version
+from .desktop_image_import_plan import observe_import, of_publishing_import, plan_import, require_as_imported
 from .desktop_image_options import Desired
 from .desktop_image_publishing import Publication, publish
 from .desktop_image_record import (
@@ -82,7 +84,11 @@ class DesktopImage:
         source = self._source(desired, domain, domains) if domain else None
         removed = removal.removed_versions(store, desired.name)
         taken = tuple(version for version, _entry in removed)
-        version, record = target_version(desired, known, taken, source), store.record(desired.name)
+        if desired.request is not None:
+            version = find_version(self.host, store, desired, desired.request, taken)
+        else:
+            version = target_version(desired, known, taken, source)
+        record = store.record(desired.name)
         manifest = next((manifest for manifest in known if manifest.version == version), None)
         published = None
         if manifest is not None:
@@ -104,10 +110,11 @@ class DesktopImage:
             layered=self._layered(desired) if domain else None,
             remaining_disks=remaining_disks(self.host, manifest.provenance, domains) if manifest else (),
             operations=()
-            if manifest or not desired.makes_version
+            if manifest or desired.source_vm is None
             else sysprep.checked_operations(desired.generalize_operations),
             signing_key=observe_key(desired, published),
             references=tuple(version_references(self.host, store, manifest)) if goes else (),
+            **observe_import(self.host, store, replace(desired, version=version), manifest),
         )
 
     def _source(self, desired: Desired, domain: Domain, domains: Sequence[Domain]) -> SourceVm:
@@ -139,6 +146,8 @@ class DesktopImage:
         published = current.published
         if desired.version is None:
             _require_image(desired, current)
+        elif published is None and desired.request is not None:
+            yield from self._plan_import(desired, current)
         elif published is None:
             yield from self._plan_publishing(desired, current)
         else:
@@ -167,6 +176,8 @@ class DesktopImage:
         if current.published is not None:
             manifest = current.published.manifest
             return Made(manifest.version, manifest.description, manifest.os)
+        if current.contents is not None:
+            return Made(desired.version, current.contents.description, current.contents.os)
         return Made(desired.version, desired.edits.description or "", current.source.facts.get("os", ""))
 
     def _of_record(self, desired: Desired, current: Current, changes: Iterable[RecordChange]) -> Iterator[Change]:
@@ -208,6 +219,12 @@ class DesktopImage:
             yield self._remove_source_change(desired, current)
         yield from self._plan_snapshot(desired, current)
 
+    def _plan_import(self, desired: Desired, current: Current) -> Iterator[Change]:
+        if current.leftovers:
+            yield self._remove_leftovers_change(desired, current)
+        yield from plan_import(self.host, desired, current, lambda: self._sign(desired, current))
+        yield from self._of_record(desired, current, of_publishing_import(desired))
+
     def _plan_published(self, desired: Desired, current: Current, published: PublishedVersion) -> Iterator[Change]:
         if published.damage:
             raise Damaged(
@@ -221,6 +238,8 @@ class DesktopImage:
                 f"desktop_type: {desired.subject} is of type {published.manifest.desktop_type}, not "
                 f"{desired.desktop_type}; a published version is not changed: leave the option out"
             )
+        if desired.request is not None:
+            require_as_imported(desired, current)
         if desired.source_vm is not None:
             require_same_content(desired, current, published)
             if published.manifest.provenance.method == desired.method == "convert":

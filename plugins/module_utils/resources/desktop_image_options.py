@@ -15,6 +15,8 @@ from ..catalog.record import VersionEdits
 from ..desktop_types import DESKTOP_TYPES
 from ..errors import BadInput
 from ..sizes import parse_memory
+from . import desktop_image_import_options
+from .desktop_image_import_options import ImportRequest
 
 METHODS = ("clone", "convert")
 STATES = ("present", "disabled", "enabled", "unpublished", "absent", "restored")
@@ -44,6 +46,7 @@ OPTIONS = {
     "generalize_operations": {"type": "list", "elements": "str"},
     "signing_key": {"type": "path", "no_log": False},
     "quarantine_days": {"type": "int", "default": DEFAULT_DAYS},
+    **desktop_image_import_options.OPTIONS,
     **actor.OPTIONS,
 }
 MUTUALLY_EXCLUSIVE = [("version", "bump")]
@@ -53,6 +56,8 @@ MAX_LABEL = 256
 # Options that only say something about making a version, or about a version that is to be there.
 _OF_MAKING = (
     "source_vm",
+    "src",
+    *desktop_image_import_options.OF_IMPORT,
     "snapshot",
     "snapshot_after_publish",
     "bump",
@@ -68,7 +73,10 @@ _OS_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Desired:
-    """A version as it is wanted, or (without a version) an image as a whole. None means not said."""
+    """A version as it is wanted, or (without a version) an image as a whole. None means not said.
+
+    I(request) is what is to be imported as the version.
+    """
 
     pool: str
     name: str
@@ -89,6 +97,7 @@ class Desired:
     quarantine_days: int = DEFAULT_DAYS
     actor: str = ""
     signing_key: str | None = None
+    request: ImportRequest | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -126,13 +135,15 @@ class Desired:
             generalize=params["generalize"],
             generalize_operations=tuple(operations) if operations is not None else None,
             bump=params["bump"],
-            publish=params["publish"] is not False,
+            # What was imported waits to be looked at, unless the task says otherwise.
+            publish=bool(params["publish"]) if params["src"] is not None else params["publish"] is not False,
             snapshot=params["snapshot"],
             snapshot_after_publish=params["snapshot_after_publish"],
             signing_key=params["signing_key"],
             remove_markers=gone,
             quarantine_days=params["quarantine_days"],
             actor=actor.actor_of(params["actor"]),
+            request=ImportRequest.from_params(params),
         )
 
     @property
@@ -142,17 +153,18 @@ class Desired:
     @property
     def makes_version(self) -> bool:
         """Whether the task says where a version comes from that is not there yet."""
-        return self.source_vm is not None
+        return self.source_vm is not None or self.request is not None
 
 
 def _check_state(params: dict[str, Any]) -> None:
     """Raise BadInput for options that have nothing to say in the state that is asked for."""
-    state, whole = params["state"], params["version"] is None and params["bump"] is None
+    state = params["state"]
+    whole = all(params[option] is None for option in ("version", "bump", "src"))
     said = [option for option in _OF_MAKING if params[option] is not None]
     if state != "present" and said:
         raise BadInput(f"{said[0]}: it is for making a version, not for state: {state}; leave it out")
-    if params["bump"] is not None and params["source_vm"] is None:
-        raise BadInput("bump: it numbers a new version; say source_vm, from which that is made")
+    if params["bump"] is not None and params["source_vm"] is None and params["src"] is None:
+        raise BadInput("bump: it numbers a new version; say source_vm or src, from which that is made")
     if whole and said:
         raise BadInput(f"{said[0]}: it is for making a version; say which: version (as '1.0'), or bump")
     edits = [option for option in (*_OF_IMAGE, *_OF_VERSION) if params[option] is not None]

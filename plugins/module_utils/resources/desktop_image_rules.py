@@ -14,6 +14,7 @@ from ..catalog.record import ImageRecord
 from ..desktop_types import require
 from ..errors import Conflict, InUse, NotFound, Refused
 from ..files import require_space
+from .desktop_image_import_source import Contents
 from .desktop_image_options import Desired
 from .desktop_image_source import (
     SourceVm,
@@ -37,8 +38,9 @@ class Current:
     I(taken) those of the quarantine; I(quarantined) is the entry that the version could be restored from. I(leftovers)
     are files of an interrupted run; I(remaining_disks) those of a converted source VM that is gone; I(operations) what
     a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it;
-    I(signing_key) the fingerprint of the key that is to sign, when there is something to sign; I(references) who needs
-    a version that is to go.
+    I(signing_key) the fingerprint of the key that is to sign, when there is something to sign. I(contents) are what
+    would be imported, I(difference) tells that the version there is another than what is to be imported. I(references)
+    say who needs a version that is to go.
     """
 
     pool_path: str
@@ -56,6 +58,8 @@ class Current:
     operations: tuple[str, ...] = ()
     layered: Layered | None = None
     signing_key: str | None = None
+    contents: Contents | None = None
+    difference: str | None = None
     references: tuple[Reference, ...] = ()
 
     @property
@@ -70,7 +74,7 @@ def not_published(desired: Desired, current: Current) -> NotFound:
     removed = "; it was removed, and state: restored brings it back" if current.quarantined else ""
     return NotFound(
         f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
-        f"(versions there: {there}); say source_vm to publish it{removed}"
+        f"(versions there: {there}); say source_vm to publish it, or src to import it{removed}"
     )
 
 

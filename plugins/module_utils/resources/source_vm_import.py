@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from ..appliance.reading import Appliance, read_appliance
 from ..desktop_types import require
 from ..disk import foreign, guest_conversion
 from ..disk.foreign import ForeignDisk
-from ..errors import BadInput, Conflict, InUse, NoSpace, NotFound
-from ..files import Files, require_space
+from ..errors import BadInput, Conflict, InUse, NotFound
+from ..files import Files, require_file_system, require_space
 from ..hypervisor import osinfo
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import list_domains
@@ -122,7 +121,7 @@ def _read(host: Host, name: str, pool_path: str, source: ForeignSource) -> _Subj
         )
         subject = _Subject(appliance, system, disks, tuple(disk.bus for disk in system.disks))
     else:
-        _require_idle(host, source.path)
+        require_idle(host, source.path, "source.disk")
         disk = foreign.inspect(foreign.content_of_file(source.path), source.format)
         imported = ImportedDisk(disk, *source_vm_disks.disk_paths(pool_path, name, 0, "raw"))
         subject = _Subject(None, None, (imported,), (None,))
@@ -162,11 +161,12 @@ def _new_disk(appliance: Appliance, disk: Disk, path: str, partial: str) -> NewF
     return SourceDisk(DiskRequest(size, None, None, "raw", None), path, partial)
 
 
-def _require_idle(host: Host, path: str) -> None:
+def require_idle(host: Host, path: str, option: str) -> None:
+    """Raise InUse, naming the option, while a running VM uses the file."""
     users = users_of([path], [domain for domain in list_domains(host) if domain.running])
     if users:
         raise InUse(
-            f"source.disk: {path} is not imported: {', '.join(users)} runs on it, so the copy would be inconsistent; "
+            f"{option}: {path} is not imported: {', '.join(users)} runs on it, so the copy would be inconsistent; "
             "shut that down first",
             users=users,
         )
@@ -174,16 +174,11 @@ def _require_idle(host: Host, path: str) -> None:
 
 def _require_room(disks: Sequence[NewFile], pool_path: str, source: ForeignSource) -> None:
     """Raise NoSpace when the disks take up more than is free, or one is larger than the whole file system."""
-    total = shutil.disk_usage(pool_path).total
     needed = 0
     for disk in disks:
         size = disk.disk.virtual_size if isinstance(disk, ImportedDisk) else disk.request.size
         needed += disk.disk.space if isinstance(disk, ImportedDisk) else 0
-        if size > total:
-            raise NoSpace(
-                f"a disk of {source.path} has {size} bytes ({human_size(size)}), but the file system of {pool_path} "
-                f"has {total} bytes ({human_size(total)}) in all; use an image pool on a larger file system"
-            )
+        require_file_system(pool_path, size, f"a disk of {source.path}")
     require_space(pool_path, needed, f"importing {source.path}")
 
 
