@@ -17,8 +17,8 @@ from typing import Any
 
 from ..catalog.audit import AuditLog
 from ..catalog.store import Store
-from ..changes import Change
-from ..errors import Busy, InUse, NotFound, Postponed
+from ..changes import SKIPPED, Change
+from ..errors import Busy, InUse, NotFound
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import image_pool_path
@@ -168,13 +168,13 @@ class ImagePoolClean:
     ) -> Change:
         return Change(verb, subject, lambda: self._unless_in_the_way(f"{verb} {subject}", act), before, after, detail)
 
-    def _unless_in_the_way(self, sentence: str, act: Callable[[], object]) -> None:
+    def _unless_in_the_way(self, sentence: str, act: Callable[[], object]) -> object:
         """Do it, unless somebody works on the thing, uses it or has done it already: then it waits for the next run."""
         try:
-            act()
+            return act()
         except (Busy, InUse, NotFound) as error:
             self._postponed.append(f"{sentence}: {error}")
-            raise Postponed(str(error)) from error
+            return SKIPPED
 
     def to_result(self, current: Current) -> dict[str, Any]:
         return {
