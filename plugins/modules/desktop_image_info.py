@@ -288,7 +288,7 @@ log:
     before: {description: "What there was before, or V(null).", type: raw, returned: always}
     after: {description: "What there was to be after it, or V(null).", type: raw, returned: always}
     outcome:
-      description: "C(done), C(failed), or C(begun): at work, or killed."
+      description: "C(done), C(failed), C(skipped) (nothing was touched), or C(begun): at work, or killed."
       type: str
       returned: always
     error: {description: Why it failed., type: str, returned: when it failed}
