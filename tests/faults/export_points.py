@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs one scenario of desktop_image_export with a fault at each of its points. A program for a test host.
 
-    export_points.py SCENARIO KIND     KIND: kill, or an errno as ENOSPC
+    export_points.py SCENARIO KIND     KIND: kill, restart (of libvirtd), or an errno as ENOSPC
 
 After each fault: what has a final name is whole, by its record and by what qemu-img reads out of it; no checksum is
 untrue; the version is as it was. The next run of the same task ends the work and leaves nothing else behind. Prints a
