@@ -22,7 +22,7 @@ from .desktop_pool_batch import step
 from .desktop_pool_blueprint import Blueprint
 from .desktop_pool_changes import batch_changes, note_changes, sides
 from .desktop_pool_current import Current, observe
-from .desktop_pool_desktops import Desktop
+from .desktop_pool_desktops import Desktop, require_files_free
 from .desktop_pool_options import OPTIONS, Desired
 from .desktop_pool_push import Aims, Push, plan_push, require_not_failed
 from .desktop_pool_report import INFO_OPTIONS, Target, collect, pool_result, pools_of
@@ -219,12 +219,7 @@ def _require_removable(surplus: Sequence[Desktop], current: Current, desired: De
 
 def _require_files_free(desktops: Iterable[Desktop], current: Current) -> None:
     for desktop in desktops:
-        users = current.users.get(desktop.name, ())
-        if users:
-            raise InUse(
-                f"the disks of desktop {desktop.name} are not removed: {', '.join(users)} use them; remove those first",
-                users=list(users),
-            )
+        require_files_free(desktop, current.users.get(desktop.name, ()))
 
 
 def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers: Mapping[str, str]) -> None:

@@ -18,17 +18,18 @@ from ..files import ReadOnlyFiles
 from ..hypervisor.connection import Host
 from ..hypervisor.desktop_domain import Overrides
 from ..hypervisor.desktop_power import logged_in
-from ..hypervisor.domains import Domain, list_domains
+from ..hypervisor.domains import list_domains
 from ..hypervisor.kvm_probe import usable_virt_type
 from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.usage import describe, files_of
 from .desktop_pool_blueprint import Blueprint
-from .desktop_pool_desktops import Desktop, list_desktops
+from .desktop_pool_desktops import Desktop, list_desktops, other_users
 from .desktop_pool_names import file_prefix, is_desktop_file
 from .desktop_pool_options import Desired
 from .desktop_pool_push import Aims
 from .desktop_pool_rollout import Rollout, as_text, choose_canaries, next_rollout
+from .references import References
 
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -65,6 +66,7 @@ def observe(host: Host, desired: Desired) -> Current:
     names = {name for _index, name in desired.names}
     ours = {desktop.name for desktop in desktops}
     used = {domain.name: files_of(domain) for domain in domains}
+    references = References(host, domains)
     current = Current(
         desktops=desktops,
         blueprint=blueprint,
@@ -73,7 +75,7 @@ def observe(host: Host, desired: Desired) -> Current:
         now=now,
         data_sizes=_data_sizes(desired, desktops, blueprint) if desired.data_disk else {},
         strangers={d.name: describe(d) for d in domains if d.name in names and d.name not in ours},
-        users={desktop.name: _other_users(desktop, domains, used, desired.remove_data) for desktop in desktops},
+        users={desktop.name: tuple(other_users(desktop, references, desired.remove_data)) for desktop in desktops},
         leftovers=tuple(_leftovers(desktops, names | ours, blueprint, set().union(*used.values()))),
     )
     return _with_users(host, desired, current)
@@ -160,14 +162,6 @@ def _data_sizes(desired: Desired, desktops: Iterable[Desktop], blueprint: Bluepr
     paths = {name: blueprint.data_path(name) for _index, name in desired.names}
     paths.update({desktop.name: desktop.data_disk.path for desktop in desktops if desktop.data_disk})
     return {name: read_header(path).virtual_size for name, path in paths.items() if os.path.exists(path)}
-
-
-def _other_users(
-    desktop: Desktop, domains: Iterable[Domain], used: Mapping[str, set[str]], with_data: bool
-) -> tuple[str, ...]:
-    data = [desktop.data_disk.path] if with_data and desktop.data_disk else []
-    own = {os.path.realpath(path) for path in [*desktop.files, *data]}
-    return tuple(describe(domain) for domain in domains if domain.name != desktop.name and own & used[domain.name])
 
 
 def _leftovers(desktops: Iterable[Desktop], names: set[str], blueprint: Blueprint | None, used: set[str]) -> list[str]:

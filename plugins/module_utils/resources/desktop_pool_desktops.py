@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..disk.qemu_img import allocated_size
+from ..errors import InUse
 from ..hypervisor.connection import Host
 from ..hypervisor.desktop_power import domains_with_snapshots, saved_domains
 from ..hypervisor.desktop_traits import Traits, read_traits
@@ -18,6 +19,7 @@ from ..hypervisor.domains import Domain, DomainDisk, definition_as_domain
 from ..hypervisor.live import read_live
 from .desktop_pool_names import data_disk_file, is_desktop_file
 from .desktop_pool_rollout import PENDING, Reference, Rollout, aim_of
+from .references import References
 
 WAITS_FOR_LOGOFF = "logoff"  # in a mark; instead of it stands the time that a push is scheduled for
 
@@ -157,6 +159,27 @@ def is_desktop(domain: Domain, pool: str | None = None) -> bool:
     return mark.facts.get("uuid") == domain.uuid and pool in (None, mark.facts["pool"])
 
 
+def other_users(desktop: Desktop, references: References, with_data: bool = False) -> list[str]:
+    """Return who else needs the desktop's files; what libvirt put beside them for the desktop itself does not count."""
+    paths = [*desktop.files, *desktop.kept_files]
+    if with_data and desktop.data_disk and desktop.data_disk.path:
+        paths.append(desktop.data_disk.path)
+    beside = []
+    for directory in {os.path.dirname(path) for path in paths}:
+        names = os.listdir(directory) if os.path.isdir(directory) else []
+        beside += [os.path.join(directory, name) for name in names if is_desktop_file(name, desktop.name)]
+    return [str(reference) for reference in references.of_files(paths, desktop.domain.uuid, beside)]
+
+
+def require_files_free(desktop: Desktop, users: Sequence[str]) -> None:
+    """Raise InUse when others need the desktop's files, which are to go."""
+    if users:
+        raise InUse(
+            f"the disks of desktop {desktop.name} are not removed: {', '.join(users)} use them; remove those first",
+            users=list(users),
+        )
+
+
 def _read(host: Host, domain: Domain, saved: bool, snapshots: bool) -> Desktop:
     live = read_live(host, domain.name) if domain.running else None
     return Desktop(
@@ -192,7 +215,9 @@ def desktop_result(
     waits until the desktop is shut off.
     """
     facts = desktop.facts
-    aim = aim_of(rollout, target, desktop.is_canary) if target else None
+    # A desktop that has the pending version already stays there.
+    first = desktop.is_canary or desktop.reference == target
+    aim = aim_of(rollout, target, first) if target else None
     up_to_date = desktop.reference == aim
     return {
         "name": desktop.name,

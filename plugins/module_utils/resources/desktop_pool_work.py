@@ -29,8 +29,16 @@ from ..hypervisor.editing import set_autostart, set_mark
 from ..hypervisor.metadata import Mark
 from ..waiting import Waiter
 from .desktop_pool_blueprint import Blueprint, macs_of
-from .desktop_pool_desktops import Desktop, is_desktop, read_kept, version_files
+from .desktop_pool_desktops import (
+    Desktop,
+    is_desktop,
+    other_users,
+    read_kept,
+    require_files_free,
+    version_files,
+)
 from .desktop_pool_names import check_file_name, host_label, kept_definition_file
+from .references import References
 
 _PATIENCE = 30  # seconds
 # What the mark of a desktop says of what it is to follow, and of what waits or is under way; of a push alone.
@@ -54,6 +62,7 @@ class DesktopWork:
         self._macs: set[str] = set()
         self._beginnings: dict[object, bytes] = {}
         self._facts: dict[str, Mapping[str, str]] = {}
+        self._references: References | None = None
 
     def steps(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Return the changes as the steps of this run, which holds the lock of the pool from the first to the last."""
@@ -82,6 +91,8 @@ class DesktopWork:
         further = {"pushed": "true"} if pushed else {}
         if "failed" in desktop.facts and not blueprint.replaces_content(desktop):
             further["failed"] = desktop.facts["failed"]
+        if blueprint.replaces_content(desktop):
+            self._require_files_free(desktop)
         keeps: list[str] = []
         with contextlib.ExitStack() as undo:
             if tries:
@@ -114,6 +125,7 @@ class DesktopWork:
     def accept(self, desktop: Desktop) -> None:
         """Have the desktop stay with the version that it has tried."""
         now = self.reread(desktop)
+        self._require_files_free(now)
         self._set_facts(now, {key: text for key, text in now.facts.items() if key not in (*_OF_A_PUSH, "failed")})
         self.remove_files(path for path in now.kept_files if path not in now.version_files)
 
@@ -160,6 +172,7 @@ class DesktopWork:
         Disks that it was given besides stay. The domain goes last: as long as it is there, the next run knows what is
         still to be removed.
         """
+        self._require_files_free(desktop, with_data)
         destroy_domain(self.host, desktop.name)
         data = [desktop.data_disk.path] if with_data and desktop.data_disk else []
         self.remove_files([*desktop.files, *data])
@@ -174,6 +187,11 @@ class DesktopWork:
     def remove_files(self, paths: Iterable[str]) -> None:
         for path in paths:
             self.host.files.remove(path)
+
+    def _require_files_free(self, desktop: Desktop, with_data: bool = False) -> None:
+        """Raise InUse when others need the desktop's files, by what there is since this run holds the lock."""
+        if self._references is not None:
+            require_files_free(desktop, other_users(desktop, self._references, with_data))
 
     def _step(self, apply: Callable[[], object], is_last: bool) -> object:
         if not self._has_begun:
@@ -195,6 +213,7 @@ class DesktopWork:
         if any(of_pool.get(key) != xml for key, xml in planned.items()) or len(of_pool) > len(planned):
             raise Busy(f"desktop pool {self.pool} was changed by somebody else in this moment; run again")
         self._macs = macs_of(domain.xml for domain in domains)
+        self._references = References(self.host, domains)
         self._has_begun = True
 
     def _define_with_new_files(
