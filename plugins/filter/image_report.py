@@ -122,13 +122,14 @@ _value:
     desktop_pools:
       description:
         - The desktop pools of all hosts, each with C(host), C(name), C(follows) (markers), C(wanted) and C(runs)
-          (versions), C(count), C(running), C(outdated), C(restart_pending) and C(held).
+          (versions), C(count), C(running), C(outdated), C(restart_pending), C(rollout) (a version that some desktops
+          have first), C(start_at), C(failed) and C(held).
       type: list
       elements: dict
     pending:
       description:
         - Pushes that are under way, each with C(host), C(desktop_pool), C(to) (versions), C(waiting) desktops of
-          C(count), and C(held).
+          C(count), C(rollout), C(start_at) and C(held).
       type: list
       elements: dict
 """

@@ -143,7 +143,7 @@ class Files:
 
     def _temporary(self, path: str, data: bytes, mode: int) -> str:
         directory, name = os.path.split(self.permit(path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.new-", dir=directory)
+        descriptor, temporary = tempfile.mkstemp(prefix=unfinished_prefix(name), dir=directory)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(data)
@@ -225,6 +225,11 @@ def is_locked(path: str) -> bool:
         return False
     with open("/proc/locks", encoding="ascii") as stream:
         return any(field.endswith(inode) for line in stream for field in line.split())
+
+
+def unfinished_prefix(name: str) -> str:
+    """Return what the names begin with that L(Files.write) leaves of a file of this name when it is killed."""
+    return f".{name}.new-"
 
 
 def sync_directory(path: str) -> None:

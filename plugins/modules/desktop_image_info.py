@@ -10,6 +10,7 @@ short_description: Read the desktop images of an image pool
 description:
   - Returns the published versions in an image pool by the same keys as M(goldsmith.images.desktop_image), with the
     state of their copies on this host and who uses them.
+  - What it asks of libvirt does not grow with the number of domains; see RV(desktop_images[].users).
 options:
   pool:
     description: Name of the image pool. It must be running.

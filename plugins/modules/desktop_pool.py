@@ -20,7 +20,7 @@ description:
     desktop.
   - A desktop that a push brings to another version, and that runs then, has to answer by its guest agent within
     O(agent_deadline). One that does not is put back on the version before, with the disks that it had, and the task
-    fails with the error code C(push_failed); the returned C(desktops) then say what each desktop runs. The version is
+    fails with the error code C(push_failed); the returned RV(desktops) then say what each desktop runs. The version is
     not pushed again in the pool until O(retry=true), or until the pool follows another version.
   - A version that is disabled, or not published yet, serves no new desktops, and no desktop is brought to it. Desktops
     that have it go on.
@@ -310,6 +310,16 @@ actions:
   type: list
   elements: str
   sample: ["create desktop acct-001 (linked clone of office 1.0)", "start desktop acct-001"]
+desktops:
+  description: What each desktop of the pool runs after a push has failed, with C(name), C(version) and C(state).
+  returned: when a desktop did not prove its version in this run
+  type: list
+  elements: dict
+failures:
+  description: Why a version failed, by the names of desktops.
+  returned: when the error code is C(push_failed)
+  type: dict
+  sample: {"acct-001": "its guest agent did not answer within 300 s"}
 desktop_pool:
   description: The pool as it is now; in check mode as it was found. V(null) when it is absent.
   returned: success

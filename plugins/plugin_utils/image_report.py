@@ -43,7 +43,7 @@ def build_report(found: Iterable[Found], hosts: Sequence[str], pools: Sequence[s
         "pools": [pool for entry in entries for pool in _pools(entry)],
         "images": _images(entries),
         "desktop_pools": desktop_pools,
-        "pending": [_pending(pool) for pool in desktop_pools if pool["outdated"] or pool["restart_pending"]],
+        "pending": [_pending(pool) for pool in desktop_pools if _is_on_its_way(pool)],
     }
     return report | {"attention": _attention(report), "summary": _summary(report)}
 
@@ -341,10 +341,30 @@ def _desktop_pool(host: str, pool: Found) -> dict[str, Any]:
         "running": pool["running"],
         "outdated": pool["outdated"],
         "restart_pending": sum(desktop["restart_pending"] for desktop in desktops),
+        "rollout": _rollout(pool),
+        "start_at": pool.get("start_at"),
+        "failed": [desktop["name"] for desktop in desktops if desktop.get("push") == "failed"],
         "held": [
             {"desktop": desktop["name"], "reason": desktop["held"]} for desktop in desktops if desktop.get("held")
         ],
     }
+
+
+def _rollout(pool: Found) -> dict[str, Any] | None:
+    """Return the version that some of the desktops have first, while the others wait for it to be promoted."""
+    rollout = pool.get("rollout")
+    if not rollout or rollout["state"] != "pending":
+        return None
+    return {
+        "image": rollout["image"],
+        "version": rollout["version"],
+        "canaries": len(rollout["canaries"]),
+        "waiting": pool["count"] - len(rollout["canaries"]),
+    }
+
+
+def _is_on_its_way(pool: Found) -> bool:
+    return bool(pool["outdated"] or pool["restart_pending"] or pool["rollout"])
 
 
 def _in_order(versions: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
@@ -356,7 +376,9 @@ def _pending(pool: Found) -> dict[str, Any]:
         "host": pool["host"],
         "desktop_pool": pool["name"],
         "to": pool["wanted"],
-        "waiting": max(pool["outdated"], pool["restart_pending"]),
+        "waiting": max(pool["outdated"], pool["restart_pending"], (pool["rollout"] or {}).get("waiting", 0)),
+        "rollout": pool["rollout"],
+        "start_at": pool["start_at"],
         "count": pool["count"],
         "held": len(pool["held"]),
     }
@@ -418,6 +440,8 @@ def _desktop_findings(report: Found) -> Iterable[tuple[str, str, str]]:
         subject = f"desktop pool {pool['name']} on {pool['host']}"
         if any(wanted["version"] is None for wanted in pool["wanted"]):
             yield "warning", subject, "is to have a version that is not there"
+        for name in pool["failed"]:
+            yield "error", subject, f"{name} did not come up with the version pushed to it, and was put back"
         for held in pool["held"]:
             yield "warning", subject, f"{held['desktop']} cannot be brought up to date: {held['reason']}"
 

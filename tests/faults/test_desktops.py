@@ -19,3 +19,9 @@ PROGRAM = "desktop_points.py"
 )  # fmt: skip
 def test_no_step_leaves_a_desktop_on_neither_version(strike, scenario, kind):
     strike(scenario, kind)
+
+
+@pytest.mark.parametrize("kind", ["EIO", "restart"])
+@pytest.mark.parametrize("scenario", ["promote", "push"])
+def test_no_push_is_lost_to_a_bad_disk_or_a_restart_of_libvirtd(strike, scenario, kind):
+    strike(scenario, kind)

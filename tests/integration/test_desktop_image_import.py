@@ -29,6 +29,20 @@ FORMATS = {
     "vmdk": "-O vmdk -o subformat=streamOptimized",
 }
 
+# Writes tampered.tar: the bundle with another member of the name.
+SPOIL = """
+import io, sys, tarfile
+bundle, changed = sys.argv[1:]
+with tarfile.open(bundle) as old, tarfile.open("tampered.tar", "w", format=tarfile.USTAR_FORMAT) as new:
+    for member in old:
+        data = old.extractfile(member).read()
+        if member.name == changed:
+            with open("spoilt.qcow2", "rb") as stream:
+                data = data.replace(b"debian12", b"debian11") if changed.endswith("json") else stream.read()
+        member.size = len(data)
+        new.addfile(member, io.BytesIO(data))
+"""
+
 
 @pytest.fixture(scope="module")
 def host(hv1):
@@ -155,7 +169,7 @@ def test_refusals_leave_the_pool_as_it_was(host):
 
 
 def test_pool_that_is_full(host):
-    host.run(f"mount -t tmpfs -o size=70M tmpfs {PATH}")
+    host.run(f"mount -t tmpfs -o size=64M tmpfs {PATH}")
     try:
         failed = host.failure("desktop_image", **IMAGE, src=f"{OTHER}/disk.raw", src_format="raw")
         assert (failed["error_code"], host.run(f"find {PATH} -type f ! -name 'catalog.log*'")) == ("no_space", "")
@@ -220,17 +234,13 @@ def test_bundle_of_a_signed_version_comes_back_whole(host):
     stranger = "it@example.com " + host.run(f"cat {key}2.pub").strip()
     failed = host.failure("desktop_image", **(wanted | {"trusted_signers": [stranger]}))
     assert failed["error_code"] == "untrusted"
-    for mark, code in ((b"debian12", "untrusted"), (b"QFI\xfb", "damaged")):
-        spoil = f"""
-import sys
-data = bytearray(open('{bundle}', 'rb').read())
-mark = bytes.fromhex('{mark.hex()}')
-at = data.index(mark) + (200000 if mark == b'QFI\\xfb' else 0)
-data[at] ^= 1
-open('{OTHER}/tampered.tar', 'wb').write(data)
-"""
-        put(host, f"{OTHER}/spoil.py", spoil.encode())
-        host.run(f"python3 {OTHER}/spoil.py")
+    host.run(
+        f"cd {OTHER} && cp disk.raw spoilt.raw && qemu-io -f raw -c 'write -q -P 5 9M 64k' spoilt.raw && "
+        "qemu-img convert -f raw -O qcow2 spoilt.raw spoilt.qcow2"
+    )
+    put(host, f"{OTHER}/spoil.py", SPOIL.encode())
+    for changed, code in (("manifest.json", "untrusted"), ("office@1.0.disk0.qcow2", "damaged")):
+        host.run(f"cd {OTHER} && python3 spoil.py {bundle} {changed}")
         tampered = IMAGE | {"src": f"{OTHER}/tampered.tar", "trusted_signers": [signer]}
         failed = host.failure("desktop_image", **tampered)
         assert failed["error_code"] == code, failed["msg"]

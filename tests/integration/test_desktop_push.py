@@ -98,7 +98,7 @@ def test_desktop_that_does_not_answer_is_put_back_with_all_that_it_had(host):
     failed = host.failure("desktop_pool", **wanted)
     assert failed["error_code"] == "push_failed"
     assert failed["msg"].startswith(f"office 1.2 failed on {ONE}: its guest agent did not answer within 15 s. It runs")
-    assert failed["failed"] == {ONE: "its guest agent did not answer within 15 s"}
+    assert failed["failures"] == {ONE: "its guest agent did not answer within 15 s"}
     assert failed["desktops"] == [{"name": name, "version": "1.1", "state": "running"} for name in (ONE, TWO)]
     assert failed["actions"][-1] == f"start desktop {ONE}", "the second batch did not begin"
 

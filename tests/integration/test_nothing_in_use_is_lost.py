@@ -283,7 +283,9 @@ def test_version_that_nobody_needs_any_more_goes(host):
     host.run("pkill -f ^inusetest-reader; pkill -f '^sleep 60$'")
 
     assert failure["error_code"] == "busy"
-    assert host.module("desktop_image", state="absent", **image)["actions"] == ["remove image spare 1.0"]
+    assert host.module("desktop_image", state="absent", **image)["actions"] == [
+        "remove image spare 1.0 (to the quarantine for 7 days)"
+    ]
 
 
 COUNT = """
@@ -291,16 +293,15 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import libvirt
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
-from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image_version
+from ansible_collections.goldsmith.images.plugins.module_utils.resources import desktop_image_info
 calls = []
 def profile(frame, event, function):
     if event == "c_call" and getattr(function, "__module__", "") == "libvirtmod":
         calls.append(function.__name__)
 with open_host("qemu:///system", read_only=True) as host:
     sys.setprofile(profile)
-    found = desktop_image_version.collect(
-        host, {"pool": sys.argv[2], "name": None, "version": None, "marker": None, "references": False}
-    )
+    given = {name: spec.get("default") for name, spec in desktop_image_info.INFO_OPTIONS.items()}
+    found = desktop_image_info.collect(host, given | {"pool": sys.argv[2]})
     sys.setprofile(None)
 print(json.dumps({"calls": calls, "users": [len(image["users"]) for image in found["desktop_images"]]}))
 """

@@ -63,6 +63,10 @@ SIGNED = {
     "key_type": "ssh-ed25519",
     "namespace": "manifest@goldsmith.images",
 }
+ROLLOUT = {
+    "rollout": {"state": "pending", "image": "call-centre", "version": "1.3", "canaries": ["call-0", "call-1"]},
+    "start_at": None,
+}
 LABELS = {"office": {"owner": "it-desktop", "licence": "volume"}, "cad": {"gpu": "required"}}
 
 
@@ -188,6 +192,7 @@ def _desktop_pools(host: str) -> list[dict[str, Any]]:
         return [
             desktop_pool("accounting", push),
             desktop_pool("canaries", [desktop(f"can-{n}", "office", "2.1", "2.1", "canary") for n in range(2)]),
+            desktop_pool("call-a", [desktop(f"call-{n}", "call-centre", "1.2", "1.2") for n in range(10)]) | ROLLOUT,
             desktop_pool("cad-a", [desktop(f"cad-{n}", "cad", "3.5", "3.5") for n in range(12)]),
         ]
     if host == "hv-berlin-2":

@@ -298,6 +298,7 @@ def test_minimum_of_a_version_is_kept_to():
         (noted(desktop(state="running"), failed=str(OLD)), None, ("waiting_for_shutdown", "1.1", None)),
         (desktop(state="running"), rollout(), ("pending", "1.0", "1.1")),
         (noted(desktop(state="running"), canary="true"), rollout(), ("waiting_for_shutdown", "1.1", None)),
+        (desktop(1, blueprint("1.1"), "running"), rollout(), ("up_to_date", "1.1", None)),
         (desktop(state="running"), rollout(PROMOTED), ("waiting_for_shutdown", "1.1", None)),
         (desktop(state="running"), rollout(CANCELLED), ("up_to_date", "1.0", None)),
         (desktop(1, blueprint("1.1"), "running"), rollout(CANCELLED), ("waiting_for_shutdown", "1.0", None)),

@@ -203,6 +203,8 @@ def test_desktops_are_counted_by_version_and_host():
             "desktop_pool": "a",
             "to": [{"image": "office", "version": "1.1"}],
             "waiting": 1,
+            "rollout": None,
+            "start_at": None,
             "count": 2,
             "held": 0,
         }
@@ -215,6 +217,25 @@ def test_desktops_of_a_version_that_is_gone_are_told():
 
     assert "warning: desktop pool a on hv1 is to have a version that is not there" in findings(
         report(host("hv1", (), [pool]))
+    )
+
+
+def test_version_that_some_desktops_try_first_is_told():
+    pool = desktop_pool("a", [desktop(f"a-{n}", "office", "1.0", "1.0") for n in range(5)])
+    rollout = {"state": "pending", "image": "office", "version": "1.1", "canaries": ["a-0", "a-1"]}
+    (told,) = report(host("hv1", (), [pool | {"rollout": rollout}]))["pending"]
+
+    assert told["rollout"] == {"image": "office", "version": "1.1", "canaries": 2, "waiting": 3}
+    assert told["waiting"] == 3
+    assert report(host("hv1", (), [pool | {"rollout": rollout | {"state": "promoted"}}]))["pending"] == []
+
+
+def test_desktop_that_was_put_back_is_told():
+    pool = desktop_pool("a", [desktop("a-0", "office", "1.0", "1.1", push="failed")])
+
+    assert (
+        "error: desktop pool a on hv1 a-0 did not come up with the version pushed to it, and was put back"
+        in findings(report(host("hv1", (), [pool])))
     )
 
 

@@ -68,11 +68,14 @@ def set_access(files: Files, path: str, access: Access) -> None:
     files.set_mode(path, access.mode)
 
 
-def remove_workplace(files: Files, directory: str) -> None:
-    """Remove a hidden directory with what an interrupted run left in it."""
-    for name in os.listdir(directory):
-        files.remove(os.path.join(directory, name))
-    files.remove_directory(directory)
+def remove_leftover(files: Files, path: str) -> None:
+    """Remove what an interrupted run left: a file, or a hidden directory with what is in it."""
+    if os.path.isdir(path):
+        for name in os.listdir(path):
+            files.remove(os.path.join(path, name))
+        files.remove_directory(path)
+    else:
+        files.remove(path)
 
 
 def _require_unchanged(store: Store, manifest: Manifest, states: Sequence[TargetState], subject: str) -> None:
@@ -105,9 +108,9 @@ def _require_sound(store: Store, manifest: Manifest, targets: Sequence[Target], 
 def _write(store: Store, manifest: Manifest, state: TargetState, access: Access, verify: bool) -> None:
     target, files = state.target, store.files
     workplace = target.workplace()
-    for other in target.workplaces():
-        if other != workplace:
-            remove_workplace(files, other)
+    for path in target.leftovers():
+        if path != workplace:
+            remove_leftover(files, path)
     files.make_directory(workplace, 0o700)
     partial = os.path.join(workplace, target.file)
     try:
@@ -119,9 +122,9 @@ def _write(store: Store, manifest: Manifest, state: TargetState, access: Access,
         made = Export(target.origin, status.st_size, status.st_mtime_ns, sha256_of(partial))
         _name(files, state, partial, made, access)
     except (ImagesError, OSError):
-        remove_workplace(files, workplace)
+        remove_leftover(files, workplace)
         raise
-    remove_workplace(files, workplace)
+    remove_leftover(files, workplace)
 
 
 def _write_content(store: Store, manifest: Manifest, target: Target, partial: str, verify: bool) -> None:

@@ -160,7 +160,7 @@ class Batch:
             f"{moves[0].blueprint.reference.told} failed on {told}. {again} the version before again, and the push "
             "stopped; look at the version in a desktop of its own and publish a better one, or say retry: true",
             facts={
-                "failed": dict(sorted(failures.items())),
+                "failures": dict(sorted(failures.items())),
                 "desktops": [
                     {"name": desktop.name, "version": desktop.facts["version"], "state": desktop.state}
                     for desktop in list_desktops(host, list_domains(host), pool)

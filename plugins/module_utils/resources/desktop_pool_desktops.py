@@ -215,7 +215,9 @@ def desktop_result(
     waits until the desktop is shut off.
     """
     facts = desktop.facts
-    aim = aim_of(rollout, target, desktop.is_canary) if target else None
+    # A desktop that has the pending version already stays there.
+    first = desktop.is_canary or desktop.reference == target
+    aim = aim_of(rollout, target, first) if target else None
     up_to_date = desktop.reference == aim
     return {
         "name": desktop.name,

@@ -105,7 +105,7 @@ def require_not_failed(pool: str, reference: Reference, desktops: Sequence[Deskt
         raise PushFailed(
             f"{reference.told} is not pushed in desktop pool {pool}: it failed on {', '.join(failed)}, which had to "
             "be put back; have the pool follow another version, or say retry: true to try it again",
-            facts={"failed": dict.fromkeys(failed, "failed in an earlier run")},
+            facts={"failures": dict.fromkeys(failed, "failed in an earlier run")},
         )
 
 
