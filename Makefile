@@ -34,7 +34,7 @@ test-quick: lint unit ## lint and unit tests, within a minute
 
 .PHONY: setup
 setup: setup-quick ## install what make test needs
-	@tools/setup .venv test lab
+	@tools/setup .venv test lab browser
 
 # The part of it that needs no test hosts.
 .PHONY: setup-quick

@@ -129,8 +129,8 @@ options:
     description:
       - A version of a desktop image in the pool, as V(office@1.1), or a marker, as V(office@stable), that a new VM
         begins as. Looked at only while there is no such VM.
-      - It has the hardware of the image and full copies of its disks, so it does not keep the version from being
-        removed. Blocks are shared where the file system can do that. Its TPM is new.
+      - It has the hardware of the image and full copies of its disks; blocks are shared where the file system can do
+        that. Its TPM is new. The version is not removed as long as the VM is there.
       - O(trusted_signers) says who must have signed the version.
       - What is published from it as the same image gets the version as its C(parent).
     type: str

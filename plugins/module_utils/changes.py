@@ -8,10 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+SKIPPED = object()  # what a change's function returns when it found in the end that it must not do anything
+
 
 @dataclass(frozen=True)
 class Change:
     """One difference between what is wanted and what is there, and the function that removes it.
+
+    A function that returns C(SKIPPED) did nothing: what its doing depends on could not be planned. The run then does
+    not tell of the change.
 
     I(before) and I(after) are what the diff shows: C(None) (absent) or plain data. I(notes) are sentences on what is
     to be known of it besides. Two changes are equal when they say the same, so that the plans of tests compare.

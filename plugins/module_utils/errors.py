@@ -105,6 +105,12 @@ class GuestFailed(ImagesError):
     error_code = "guest_failed"
 
 
+class PushFailed(ImagesError):
+    """A version did not prove itself on a desktop; C(facts) say what each desktop of the pool runs."""
+
+    error_code = "push_failed"
+
+
 class Unreachable(ImagesError):
     """libvirt or a guest agent cannot be reached."""
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import Busy, CheckModeWrite, NoSpace
 from .sizes import human_size
@@ -143,7 +143,7 @@ class Files:
 
     def _temporary(self, path: str, data: bytes, mode: int) -> str:
         directory, name = os.path.split(self.permit(path))
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.new-", dir=directory)
+        descriptor, temporary = tempfile.mkstemp(prefix=unfinished_prefix(name), dir=directory)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(data)
@@ -227,6 +227,11 @@ def is_locked(path: str) -> bool:
         return any(field.endswith(inode) for line in stream for field in line.split())
 
 
+def unfinished_prefix(name: str) -> str:
+    """Return what the names begin with that L(Files.write) leaves of a file of this name when it is killed."""
+    return f".{name}.new-"
+
+
 def sync_directory(path: str) -> None:
     """Flush the names in the directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -269,3 +274,27 @@ def require_file_system(directory: str, size: int, what: str) -> None:
             f"{what} has {size} bytes ({human_size(size)}), but the file system of {directory} "
             f"has {total} bytes ({human_size(total)}) in all; use an image pool on a larger file system"
         )
+
+
+def allocated(paths: Iterable[str]) -> int:
+    """Return what the files take up; one with several names takes it up once, one that is gone nothing."""
+    sizes = {}
+    for path in paths:
+        try:
+            status = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
+
+
+def file_system_type(directory: str) -> str:
+    """Return the type of the file system that the directory lies on, as C(ext4) or C(nfs4) (proc_pid_mountinfo(5))."""
+    device = os.stat(directory).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            fields = line.split()
+            if fields[2] == number:
+                return fields[fields.index("-") + 1]
+    return ""

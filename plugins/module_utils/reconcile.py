@@ -56,6 +56,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                 apply_all(plan, audit_log_of(resource, desired, current), done)
                 if plan:
                     current = resource.observe(desired)
+                plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
     module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: desktop_image_export
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: Export a version of a desktop image
 description:
   - Writes a version of a desktop image to files outside of its image pool, on the image host, in the format of other

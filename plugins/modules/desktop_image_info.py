@@ -10,6 +10,7 @@ short_description: Read the desktop images of an image pool
 description:
   - Returns the published versions in an image pool by the same keys as M(goldsmith.images.desktop_image), with the
     state of their copies on this host and who uses them.
+  - What it asks of libvirt does not grow with the number of domains; see RV(desktop_images[].users).
 options:
   pool:
     description: Name of the image pool. It must be running.
@@ -24,6 +25,12 @@ options:
   marker:
     description: Only versions that this marker is on.
     type: str
+  references:
+    description:
+      - Look thoroughly for everything that needs each version, and return it as RV(desktop_images[].references). This
+        reads every domain's definition, the headers of all files in all storage pools, and who has files open.
+    type: bool
+    default: false
   log:
     description: Return the log of the changes of the catalogue too, of the image O(name) or of all.
     type: bool
@@ -54,6 +61,13 @@ EXAMPLES = r"""
     pool: golden
     name: office
     log: true
+
+- name: What would keep a version from being removed?
+  goldsmith.images.desktop_image_info:
+    pool: golden
+    name: office
+    version: "1.0"
+    references: true
 
 - name: Which version is stable?
   goldsmith.images.desktop_image_info:
@@ -194,11 +208,33 @@ desktop_images:
     virtual_size: {description: Bytes that a guest sees of all disks., type: int, returned: always}
     allocated: {description: Bytes that all disks took up when they were published., type: int, returned: always}
     users:
-      description: Domains whose backing chain holds a file of the version, and desktops that were made from it.
+      description:
+        - Domains, and snapshots that libvirt keeps of them, whose backing chain holds a file of the version, and
+          desktops that were made from it, as seen at a glance. A domain's live disks are seen while it runs, those of
+          its definition while it is off, and a disk that is named as a volume of a storage pool only while it runs.
+        - A removal looks more thoroughly; see O(references).
       type: list
       elements: str
       returned: always
       sample: [desktop acct-001]
+    references:
+      description:
+        - Everything on this host that needs the version, by which RV(ignore:users) of a refused removal are named.
+      type: list
+      elements: dict
+      returned: when O(references=true)
+      contains:
+        kind:
+          description: "What it is: desktop, source VM, domain, snapshot, file, volume, process, loop device or marker."
+          type: str
+          returned: always
+          sample: process
+        name: {description: "Its name, a path for a file.", type: str, returned: always, sample: 1234 (qemu-img)}
+        path:
+          description: The file of the version that it needs; empty where it needs the version and no file of it.
+          type: str
+          returned: always
+          sample: /srv/golden/office@1.0.disk0.raw
 images:
   description: The images as wholes, by name.
   returned: success
@@ -252,7 +288,7 @@ log:
     before: {description: "What there was before, or V(null).", type: raw, returned: always}
     after: {description: "What there was to be after it, or V(null).", type: raw, returned: always}
     outcome:
-      description: "C(done), C(failed), or C(begun): at work, or killed."
+      description: "C(done), C(failed), C(skipped) (nothing was touched), or C(begun): at work, or killed."
       type: str
       returned: always
     error: {description: Why it failed., type: str, returned: when it failed}

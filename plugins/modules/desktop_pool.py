@@ -16,7 +16,16 @@ description:
     serial number is the name too.
   - When the version that is wanted changes, each desktop that is shut off gets new disks from it.
     B(This replaces the disks that came from the image, and every change in them is gone.) Data of users belongs on a
-    data disk that the desktop is given besides, or on a server. Such a data disk stays with the desktop.
+    data disk (O(data_disk), or one that the desktop is given by hand), or on a server. A data disk stays with its
+    desktop.
+  - A desktop that a push brings to another version, and that runs then, has to answer by its guest agent within
+    O(agent_deadline). One that does not is put back on the version before, with the disks that it had, and the task
+    fails with the error code C(push_failed); the returned RV(desktops) then say what each desktop runs. The version is
+    not pushed again in the pool until O(retry=true), or until the pool follows another version.
+  - A version that is disabled, or not published yet, serves no new desktops, and no desktop is brought to it. Desktops
+    that have it go on.
+  - Nothing happens between two runs. What waits for a shutdown, for log-off or for a time is done by the next run that
+    finds it so; have cron or an AWX schedule run the play.
   - A desktop that runs, is paused or is saved keeps its version, and its hardware, until the module finds it shut off,
     or until O(push=force).
   - A desktop with snapshots, or one that does not run on a disk of its image any more, is left alone and reported
@@ -31,7 +40,7 @@ options:
     description:
       - V(present) makes the desktops that are missing, brings those that are shut off up to date, and removes those
         beyond O(count).
-      - V(absent) removes all desktops of the pool with their disks.
+      - V(absent) removes all desktops of the pool with their disks. See O(remove_data) for their data disks.
     type: str
     choices: [present, absent]
     default: present
@@ -79,10 +88,12 @@ options:
     type: bool
     default: true
   vcpus:
-    description: Number of virtual processors. Without it, as many as the image has.
+    description: Number of virtual processors. Without it, as many as the image has, or its C(minimum_vcpus) when that
+      is more. Less than that is refused.
     type: int
   memory:
-    description: Size of the memory, as V(2GiB). Without it, as large as the image's.
+    description: Size of the memory, as V(2GiB). Without it, as large as the image's, or its C(minimum_memory) when that
+      is more. Less than that is refused.
     type: str
   networks:
     description: Network cards of each desktop, in order. Without it, those of the image.
@@ -116,15 +127,92 @@ options:
         make the task fail, unless O(force=true).
       - Without it, the power of the desktops is left alone.
     type: bool
+  data_disk:
+    description:
+      - A data disk of each desktop's own, besides the disks of the image. It is kept when the desktop gets another
+        version, is put back or goes back, and what is written to it survives also with O(persistent=false).
+      - In the guest it has the serial number C(data), as C(/dev/disk/by-id/virtio-data). It is on the bus of the
+        image's first disk, and comes empty.
+      - Desktops that are there already get it when they are shut off. Without the option, data disks that are there
+        stay.
+    type: dict
+    suboptions:
+      size:
+        description: Size of the data disk, as V(10GiB). A larger size is given to disks of desktops that are shut off;
+          a smaller one is refused.
+        type: str
+        required: true
+  remove_data:
+    description:
+      - Whether the data disk of a desktop is removed with the desktop.
+      - With V(false) its file stays, and the next desktop of that name gets it.
+    type: bool
+    default: false
   push:
     description:
       - How desktops that are not shut off get another version, or other hardware.
       - V(on_shutdown) leaves them until the module finds them shut off.
-      - V(force) shuts them down, pulls the plug of those that still run after O(timeout), brings them up to date, and
-        starts them again. A saved state is dropped.
+      - V(wait_for_logoff) asks the guest agent of each that runs who is logged in, and takes down those in which nobody
+        is. The others wait, see O(logoff_timeout). One whose agent does not answer is not taken to be empty, nor is one
+        that is paused or saved.
+      - V(force) takes down all of them.
+      - Those that are taken down are shut down; the plug of those that still run after O(timeout) is pulled. They are
+        brought up to date and started again. A saved state is dropped.
+      - Check mode cannot ask guest agents. With V(wait_for_logoff) it tells what is done where nobody is logged in.
     type: str
-    choices: [on_shutdown, force]
+    choices: [on_shutdown, wait_for_logoff, force]
     default: on_shutdown
+  logoff_timeout:
+    description:
+      - Seconds that O(push=wait_for_logoff) waits in all for users to log off, after it has pushed to those desktops in
+        which nobody is logged in. With V(0) it does not wait.
+      - When the time is over, the desktops that are still in use are left as they are, for the next run. That is no
+        error.
+    type: int
+    default: 0
+  start_at:
+    description:
+      - Before this time no version is pushed; the result says for which desktops it is C(scheduled). The first run at
+        this time or later pushes. New desktops are made at once, of the wanted version, or with O(canary) of the
+        version before.
+      - A time as in RFC 3339, V(2026-12-01T22:00:00+01:00), or one in the time zone of the host, V(2026-12-01 22:00).
+    type: str
+  batch:
+    description:
+      - How many desktops at most are taken down and brought up at a time, as V(5), or as a share of O(count), V(20%).
+        The next ones follow when these have answered by their guest agents. The first error ends the push.
+      - Without it, all are taken down at a time.
+    type: str
+  canary:
+    description:
+      - How many desktops get a new version first, as V(2), or as a share of O(count), V(10%). They are those with the
+        lowest numbers. The version is pending for the others until it is named in O(promote) or O(cancel), also when a
+        later task does not say O(canary) any more. New desktops get the version before meanwhile.
+      - A canary gets the version by O(push), as any desktop does.
+    type: str
+  promote:
+    description:
+      - A version that all desktops of the pool may have.
+      - It has an effect while the pool is to follow this version, and none otherwise, so that it can stay in a play.
+    type: str
+  cancel:
+    description:
+      - A version that no desktop of the pool is to have. Canaries go back to the version that the pool had before, by
+        O(push). The pool does not go to this version again until it is named in O(promote), or until the pool has
+        followed another version meanwhile.
+      - It has an effect while the pool is to follow this version, and none otherwise, so that it can stay in a play.
+    type: str
+  agent_deadline:
+    description:
+      - Seconds within which a desktop has to answer by its guest agent after it got another version and was started. By
+        default those of O(timeout). With V(0) no answer is waited for.
+      - Desktops that are shut off and stay so get a version without proof, as do those whose image has no guest agent
+        channel.
+    type: int
+  retry:
+    description: Whether to push a version to a pool in which it failed on a desktop in an earlier run.
+    type: bool
+    default: false
   wait:
     description: Whether to wait until the guest agents of all running desktops answer, up to O(timeout).
     type: bool
@@ -170,7 +258,7 @@ EXAMPLES = r"""
     vcpus: 1
     memory: 1GiB
 
-- name: Bring all desktops to the version that the marker is on, now
+- name: Bring all desktops to the version that the marker is on, now, five at a time
   goldsmith.images.desktop_pool:
     name: accounting
     image_pool: golden
@@ -179,7 +267,34 @@ EXAMPLES = r"""
     count: 20
     names: "acct-{n:03d}"
     push: force
+    batch: "5"
     timeout: 60
+
+- name: Try the version that the marker is on with two desktops, from the evening on, where nobody is logged in
+  goldsmith.images.desktop_pool:
+    name: accounting
+    image_pool: golden
+    image: office
+    marker: stable
+    count: 20
+    names: "acct-{n:03d}"
+    data_disk: {size: 10GiB}
+    push: wait_for_logoff
+    start_at: "2026-12-01 22:00"
+    canary: "2"
+
+- name: Let all desktops have version 1.1, a fifth at a time
+  goldsmith.images.desktop_pool:
+    name: accounting
+    image_pool: golden
+    image: office
+    marker: stable
+    count: 20
+    names: "acct-{n:03d}"
+    push: wait_for_logoff
+    logoff_timeout: 3600
+    batch: 20%
+    promote: "1.1"
 
 - name: Remove the desktops, running or not
   goldsmith.images.desktop_pool:
@@ -195,6 +310,16 @@ actions:
   type: list
   elements: str
   sample: ["create desktop acct-001 (linked clone of office 1.0)", "start desktop acct-001"]
+desktops:
+  description: What each desktop of the pool runs after a push has failed, with C(name), C(version) and C(state).
+  returned: when a desktop did not prove its version in this run
+  type: list
+  elements: dict
+failures:
+  description: Why a version failed, by the names of desktops.
+  returned: when the error code is C(push_failed)
+  type: dict
+  sample: {"acct-001": "its guest agent did not answer within 300 s"}
 desktop_pool:
   description: The pool as it is now; in check mode as it was found. V(null) when it is absent.
   returned: success
@@ -204,6 +329,27 @@ desktop_pool:
     count: {description: Number of its desktops., type: int, returned: always}
     running: {description: Number of desktops that run., type: int, returned: always}
     outdated: {description: Number of desktops that do not have the wanted version., type: int, returned: always}
+    versions:
+      description: How many desktops have each version.
+      type: dict
+      returned: always
+      sample: {"1.0": 18, "1.1": 2}
+    rollout:
+      description: How far the pool is on the way to a version that was given to a few desktops first, or V(null).
+      type: dict
+      returned: always
+      contains:
+        state: {description: "State: pending, promoted or cancelled.", type: str, returned: always}
+        image: {description: Image that the pool is to follow., type: str, returned: always}
+        version: {description: Its version., type: str, returned: always, sample: "1.1"}
+        from_image: {description: Image that the pool had before., type: str, returned: always}
+        from_version: {description: Its version., type: str, returned: always, sample: "1.0"}
+        canaries: {description: Names of the desktops that go first., type: list, elements: str, returned: always}
+    start_at:
+      description: Time (UTC) before which a version is not pushed, while desktops wait for it. V(null) otherwise.
+      type: str
+      returned: always
+      sample: "2026-12-01T21:00:00Z"
     desktops:
       description: The desktops, by their numbers.
       type: list
@@ -224,6 +370,25 @@ desktop_pool:
           description: Version that it is to have. V(null) when the image, its version or marker is not there any more.
           type: str
           returned: always
+        pending_version:
+          description: Version that it gets when that is promoted, or V(null).
+          type: str
+          returned: always
+        push:
+          description:
+            - C(up_to_date), it has the version that it is to have.
+            - C(pending), a version waits to be promoted, or for the next run to find the desktop off or to prove it.
+            - C(scheduled), C(waiting_for_logoff), C(waiting_for_shutdown), it waits for a time, or for its user.
+            - C(failed), it did not prove the version, and was put back.
+          type: str
+          returned: always
+        canary: {description: Whether it gets the pending version first., type: bool, returned: always}
+        users:
+          description: Users who are logged in, where O(push=wait_for_logoff) asked for them. V(null) where it did not,
+            or where the guest agent did not answer.
+          type: list
+          elements: str
+          returned: always
         up_to_date: {description: Whether it has the wanted image and version., type: bool, returned: always}
         restart_pending:
           description:
@@ -232,7 +397,8 @@ desktop_pool:
           type: bool
           returned: always
         held:
-          description: Why it cannot be brought up to date though it is shut off, or V(null).
+          description: Why it cannot be brought up to date though it is shut off, or V(null). Also that the version is
+            disabled or not published.
           type: str
           returned: always
           sample: has snapshots
@@ -261,6 +427,10 @@ desktop_pool:
               description: Bytes that the file takes up. V(null) when the file is missing.
               type: int
               returned: always
+        data_disk:
+          description: The data disk of its own, with the keys of RV(desktop_pool.desktops[].disks[]), or V(null).
+          type: dict
+          returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule

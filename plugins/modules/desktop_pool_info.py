@@ -46,6 +46,27 @@ desktop_pools:
     count: {description: Number of its desktops., type: int, returned: always}
     running: {description: Number of desktops that run., type: int, returned: always}
     outdated: {description: Number of desktops that do not have the wanted version., type: int, returned: always}
+    versions:
+      description: How many desktops have each version.
+      type: dict
+      returned: always
+      sample: {"1.0": 18, "1.1": 2}
+    rollout:
+      description: How far the pool is on the way to a version that was given to a few desktops first, or V(null).
+      type: dict
+      returned: always
+      contains:
+        state: {description: "State: pending, promoted or cancelled.", type: str, returned: always}
+        image: {description: Image that the pool is to follow., type: str, returned: always}
+        version: {description: Its version., type: str, returned: always, sample: "1.1"}
+        from_image: {description: Image that the pool had before., type: str, returned: always}
+        from_version: {description: Its version., type: str, returned: always, sample: "1.0"}
+        canaries: {description: Names of the desktops that go first., type: list, elements: str, returned: always}
+    start_at:
+      description: Time (UTC) before which a version is not pushed, while desktops wait for it. V(null) otherwise.
+      type: str
+      returned: always
+      sample: "2026-12-01T21:00:00Z"
     desktops:
       description: The desktops, by their numbers.
       type: list
@@ -66,6 +87,24 @@ desktop_pools:
           description: Version that it is to have. V(null) when the image, its version or marker is not there any more.
           type: str
           returned: always
+        pending_version:
+          description: Version that it gets when that is promoted, or V(null).
+          type: str
+          returned: always
+        push:
+          description:
+            - C(up_to_date), it has the version that it is to have.
+            - C(pending), a version waits to be promoted, or for the next run to find the desktop off or to prove it.
+            - C(scheduled), C(waiting_for_logoff), C(waiting_for_shutdown), it waits for a time, or for its user.
+            - C(failed), it did not prove the version, and was put back.
+          type: str
+          returned: always
+        canary: {description: Whether it gets the pending version first., type: bool, returned: always}
+        users:
+          description: Always V(null); M(goldsmith.images.desktop_pool) asks for users.
+          type: list
+          elements: str
+          returned: always
         up_to_date: {description: Whether it has the wanted image and version., type: bool, returned: always}
         restart_pending:
           description:
@@ -74,7 +113,8 @@ desktop_pools:
           type: bool
           returned: always
         held:
-          description: Why it cannot be brought up to date though it is shut off, or V(null).
+          description: Why it cannot be brought up to date though it is shut off, or V(null). Also that the version is
+            disabled or not published.
           type: str
           returned: always
           sample: has snapshots
@@ -103,6 +143,10 @@ desktop_pools:
               description: Bytes that the file takes up. V(null) when the file is missing.
               type: int
               returned: always
+        data_disk:
+          description: The data disk of its own, with the keys of RV(desktop_pools[].desktops[].disks[]), or V(null).
+          type: dict
+          returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -66,7 +66,7 @@ tool_images:
       returned: always
       sample: "2026-01-31T08:00:00+00:00"
     users:
-      description: The VMs that have it mounted, or would have after their next start.
+      description: The VMs that have it mounted or would have after their next start or a revert, and who reads it now.
       type: list
       elements: str
       returned: always

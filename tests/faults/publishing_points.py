@@ -24,7 +24,10 @@ import libvirt
 from driver import URI, Story, do, files_below, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import read_log
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import Manifest
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.signing import read_signature_file
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.trust import TrustedSigners, require_trusted
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import digest_file
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import ImagesError
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
@@ -64,7 +67,8 @@ PUBLISHED = [
     "office@1.0.nvram",
 ]
 OF_SOURCE = [f"source-vms/{SOURCE_VM}.{end}" for end in ("disk0.qcow2", "disk1.raw", "nvram")]
-RECORD = "office.catalog.json"
+RECORD, SIGNATURE = "office.catalog.json", "office@1.0.manifest.json.sig"
+KEY = f"{MASTERS}/key"
 LOG = "catalog.log.jsonl"
 
 
@@ -82,7 +86,7 @@ PREPARE = PUBLISH | {"publish": False, "markers": []}
 ABSENT = {"state": "absent", "markers": ["stable"]}
 QUARANTINED = [f".quarantine/office@1.0.*/{name}" for name in ("quarantine.json", *PUBLISHED)]
 SCENARIOS = {
-    "clone": Scenario(PUBLISH, [*PUBLISHED, RECORD, *OF_SOURCE]),
+    "clone": Scenario(PUBLISH | {"signing_key": KEY}, [*PUBLISHED, SIGNATURE, RECORD, *OF_SOURCE]),
     "convert": Scenario(PUBLISH | {"method": "convert"}, [*PUBLISHED, RECORD]),
     "generalized": Scenario(PUBLISH | {"generalize": True}, [*PUBLISHED, RECORD, *OF_SOURCE]),
     "markers": Scenario(
@@ -90,6 +94,7 @@ SCENARIOS = {
         [*PUBLISHED, RECORD, *OF_SOURCE],
         [PUBLISH | {"markers": []}],
     ),
+    "sign": Scenario({"signing_key": KEY}, [*PUBLISHED, SIGNATURE, *OF_SOURCE], [PUBLISH | {"markers": []}]),
     "prepared": Scenario({"publish": True, "markers": ["stable"]}, [*PUBLISHED, RECORD, *OF_SOURCE], [PREPARE]),
     "remove": Scenario(ABSENT, [*QUARANTINED, *OF_SOURCE], [PUBLISH]),
     "remove for good": Scenario(ABSENT | {"quarantine_days": 0}, OF_SOURCE, [PUBLISH]),
@@ -122,6 +127,7 @@ def make_masters() -> None:
         stream.truncate(2 * MIB)
     with open(f"{MASTERS}/nvram", "wb") as stream:
         stream.write(os.urandom(528 * KIB))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY], check=True)
 
 
 @contextlib.contextmanager
@@ -206,11 +212,26 @@ def wrong_after_fault(scenario: Scenario) -> list[str]:
             for part in data
             if digest_file(store.full_path(part.file)) != part.digest
         ]
+        wrong += wrong_signature(store, manifest, SIGNATURE in scenario.files and not scenario.before)
     store.record("office")
     converted = scenario.options.get("method") == "convert" and store.manifests()
     if not converted and not source_is_whole():
         wrong.append("the source VM is lost, and no conversion of it is published")
     return wrong
+
+
+def wrong_signature(store: Store, manifest: Manifest, is_needed: bool) -> list[str]:
+    """Return what is wrong with the signature of a version, which may be missing unless it I(is_needed)."""
+    signature = read_signature_file(store, manifest)
+    if signature is None and not is_needed:
+        return []
+    with open(f"{KEY}.pub", encoding="ascii") as stream:
+        trusted = TrustedSigners((f"it {stream.read()}",))
+    try:
+        require_trusted("the listed version", manifest.to_json(), signature, trusted)
+    except ImagesError as error:
+        return [str(error)]
+    return []
 
 
 def wrong_after_next_run(scenario: Scenario) -> list[str]:

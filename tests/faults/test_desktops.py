@@ -10,6 +10,18 @@ PROGRAM = "desktop_points.py"
 
 
 @pytest.mark.parametrize("kind", ["kill", "ENOSPC"])
-@pytest.mark.parametrize("scenario", ["create", "create-full", "follow", "redefine", "shrink", "remove"])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        "create", "create-full", "create-data", "follow", "redefine", "shrink", "remove", "remove-data",
+        "canary", "promote", "cancel", "push", "put-back",
+    ],
+)  # fmt: skip
 def test_no_step_leaves_a_desktop_on_neither_version(strike, scenario, kind):
+    strike(scenario, kind)
+
+
+@pytest.mark.parametrize("kind", ["EIO", "restart"])
+@pytest.mark.parametrize("scenario", ["promote", "push"])
+def test_no_push_is_lost_to_a_bad_disk_or_a_restart_of_libvirtd(strike, scenario, kind):
     strike(scenario, kind)

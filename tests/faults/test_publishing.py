@@ -12,7 +12,7 @@ PROGRAM = "publishing_points.py"
 @pytest.mark.parametrize("kind", ["kill", "ENOSPC"])
 @pytest.mark.parametrize(
     "scenario",
-    ["clone", "convert", "generalized", "markers", "prepared", "remove", "remove for good", "restore"],
+    ["clone", "convert", "generalized", "markers", "prepared", "remove", "remove for good", "restore", "sign"],
 )
 def test_no_step_leaves_a_half_version(strike, scenario, kind):
     strike(scenario, kind)

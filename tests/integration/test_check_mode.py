@@ -35,6 +35,7 @@ REQUESTS = {
         ({"name": POOL, "path": PATH, "autostart": False}, True),
         ({"name": f"{POOL}-spare", "state": "absent"}, True),
     ],
+    "image_pool_clean": [({"pool": POOL, "keep_versions": 1, "orphans": "quarantine", "scrub": True}, True)],
     "tool_image": [
         ({"name": "extra", "pool": POOL, "src": "/srv/checked-tools.iso", "remote_src": True}, True),
         ({"name": "tools", "pool": POOL, "state": "absent"}, True),

@@ -449,7 +449,9 @@ def test_what_is_used_is_not_removed(host):
         refused = host.failure("desktop_image", check=check, state="absent", **IMAGE)
         assert refused["error_code"] == "in_use"
         assert refused["users"] == ["desktop imagetest-001", "domain imagetest-hand"]
-    assert host.module("desktop_image_info", pool=POOL)["desktop_images"][0]["users"] == refused["users"]
+    (seen,) = host.module("desktop_image_info", pool=POOL, references=True)["desktop_images"]
+    assert [f"{user['kind']} {user['name']}" for user in seen["references"]] == refused["users"]
+    assert seen["users"] == ["domain imagetest-hand"], "the other stands on no file, and says so in its mark alone"
 
     host.run("virsh undefine imagetest-hand; virsh undefine imagetest-001")
     assert host.module("desktop_image", state="absent", **IMAGE)["changed"] is True

@@ -185,7 +185,7 @@ def test_followed_marker_replaces_disks_of_desktops_that_are_off(host):
     assert host.module("desktop_pool_info")["desktop_pools"][0] == moved["desktop_pool"]
     host.run(f"virsh start {ONE}")
 
-    pushed = host.module("desktop_pool", push="force", timeout=1, **STABLE)
+    pushed = host.module("desktop_pool", push="force", timeout=1, agent_deadline=0, **STABLE)
     assert pushed["actions"] == [
         "shut down desktops dtacct-002",
         "replace disks of desktop dtacct-002 (linked clone of office 1.1)",
@@ -196,8 +196,143 @@ def test_followed_marker_replaces_disks_of_desktops_that_are_off(host):
 
     # Back again is the same road.
     mark(host, "1.0")
-    back = host.module("desktop_pool", push="force", timeout=0, **STABLE)
+    back = host.module("desktop_pool", push="force", timeout=0, agent_deadline=0, **STABLE)
     assert [(d["version"], d["state"]) for d in desktops(back)] == [("1.0", "running"), ("1.0", "running")]
+
+
+def versions(result: dict[str, Any]) -> list[str]:
+    return [desktop["version"] for desktop in desktops(result)]
+
+
+def test_canary_goes_first_until_the_version_is_promoted_or_cancelled(host):
+    three = STABLE | {"count": 3}
+    host.module("desktop_pool", **three)
+    mark(host, "1.1")
+    wanted = three | {"canary": "1"}
+
+    before = state(host)
+    told = host.module("desktop_pool", check=True, diff=True, **wanted)
+    assert state(host) == before
+    begun = host.module("desktop_pool", diff=True, **wanted)
+    assert begun["actions"] == told["actions"] == [
+        "note what the desktops of pool dtacct wait for (office 1.1 pending)",
+        f"replace disks of desktop {ONE} (linked clone of office 1.1)",
+    ]  # fmt: skip
+    assert begun["diff_text"] == told["diff_text"]
+    assert [(d["version"], d["push"], d["pending_version"]) for d in desktops(begun)] == [
+        ("1.1", "up_to_date", None), ("1.0", "pending", "1.1"), ("1.0", "pending", "1.1"),
+    ]  # fmt: skip
+    pool = begun["desktop_pool"]
+    assert (pool["versions"], pool["outdated"], pool["rollout"]["canaries"]) == ({"1.0": 2, "1.1": 1}, 0, [ONE])
+    for again in (host.module("desktop_pool", **wanted), host.module("desktop_pool", **three)):
+        assert (again["changed"], again["desktop_pool"]) == (False, pool)
+    assert host.module("desktop_pool_info", name="dtacct")["desktop_pools"] == [pool]
+    assert versions(host.module("desktop_pool", **(wanted | {"count": 4}))) == ["1.1", "1.0", "1.0", "1.0"]
+    host.module("desktop_pool", **wanted)
+
+    cancelled = host.module("desktop_pool", cancel="1.1", **wanted)
+    assert versions(cancelled) == ["1.0"] * 3
+    assert cancelled["desktop_pool"]["rollout"]["state"] == "cancelled"
+    for options in (wanted, wanted | {"cancel": "1.1"}):
+        assert host.module("desktop_pool", **options)["changed"] is False
+
+    promoted = host.module("desktop_pool", promote="1.1", batch="1", **wanted)
+    assert versions(promoted) == ["1.1"] * 3
+    for options in (wanted, wanted | {"promote": "1.1"}, wanted | {"promote": "1.0"}):
+        assert host.module("desktop_pool", **options)["changed"] is False
+    unknown = host.failure("desktop_pool", promote="7.0", **wanted)
+    assert (unknown["error_code"], "image office has no version 7.0" in unknown["msg"]) == ("not_found", True)
+
+    # Rollback takes the same road.
+    mark(host, "1.0")
+    assert versions(host.module("desktop_pool", **wanted)) == ["1.0", "1.1", "1.1"]
+    assert versions(host.module("desktop_pool", promote="1.0", **wanted)) == ["1.0"] * 3
+
+
+def test_nothing_is_pushed_before_its_time(host):
+    host.module("desktop_pool", **STABLE)
+    mark(host, "1.1")
+    waiting = host.module("desktop_pool", start_at="2999-12-01 22:00", **STABLE)
+    assert versions(waiting) == ["1.0", "1.0"]
+    assert {d["push"] for d in desktops(waiting)} == {"scheduled"}
+    assert waiting["desktop_pool"]["start_at"].startswith("2999-12-0")
+    assert host.module("desktop_pool", start_at="2999-12-01 22:00", **STABLE)["changed"] is False
+    assert host.module("desktop_pool_info", name="dtacct")["desktop_pools"] == [waiting["desktop_pool"]]
+    pushed = host.module("desktop_pool", start_at="2020-01-01T00:00:00Z", **STABLE)
+    assert (versions(pushed), pushed["desktop_pool"]["start_at"]) == (["1.1", "1.1"], None)
+
+
+def test_version_that_cannot_be_started_is_taken_back(host):
+    """The new version's hardware asks for a network that is not running any more."""
+    host.module("desktop_pool", started=True, **FIRST)
+    before = desktops(host.module("desktop_pool", **FIRST))
+    host.run("virsh net-destroy default")
+    try:
+        failed = host.failure("desktop_pool", push="force", timeout=0, **(FIRST | {"version": "1.1"}))
+    finally:
+        host.run("virsh net-start default")
+    assert failed["error_code"] == "push_failed"
+    assert f"{ONE}: it could not be started (libvirt: " in failed["msg"]
+    after = desktops(host.module("desktop_pool", **FIRST))
+    assert {d["state"] for d in after} == {"running"}, "what a push took down is started as soon as that can be"
+    assert [(d["version"], d["disks"][0]["path"]) for d in after] == [
+        (d["version"], d["disks"][0]["path"]) for d in before
+    ]
+
+
+def test_version_that_serves_no_new_desktops(host):
+    host.module("desktop_pool", **FIRST)
+    image = {"pool": POOL, "name": "office"}
+    host.module("desktop_image", state="disabled", version="1.0", **image)
+    try:
+        for check in (True, False):
+            assert host.module("desktop_pool", check=check, **FIRST)["changed"] is False
+            refused = host.failure("desktop_pool", check=check, **(FIRST | {"count": 3}))
+            assert "desktop pool dtacct lacks desktops, but none are made: office 1.0 is disabled" in refused["msg"]
+        assert versions(host.module("desktop_pool", **(FIRST | {"version": "1.1"}))) == ["1.1", "1.1"]
+        held = host.module("desktop_pool", **FIRST)
+        assert versions(held) == ["1.1", "1.1"], "away from it, but not to it"
+        assert desktops(held)[0]["held"].startswith("office 1.0 is disabled")
+    finally:
+        host.module("desktop_image", state="enabled", version="1.0", **image)
+
+
+def test_minimum_hardware_of_a_version(host):
+    image = {"pool": POOL, "name": "office", "version": "1.1"}
+    host.module("desktop_image", minimum_vcpus=2, minimum_memory="96MiB", **image)
+    wanted = FIRST | {"version": "1.1", "count": 1}
+    for check in (True, False):
+        refused = host.failure("desktop_pool", check=check, vcpus=1, **wanted)
+        assert "vcpus: 1 is less than what image office 1.1 needs; give 2 or more" in refused["msg"]
+    (made,) = desktops(host.module("desktop_pool", **wanted))
+    assert (made["vcpus"], made["memory"]) == (2, 96 * 1024**2)
+    assert host.module("desktop_pool", **wanted)["changed"] is False
+    host.module("desktop_image", minimum_vcpus=1, minimum_memory="64MiB", **image)
+
+
+def test_data_disk_stays_with_its_desktop_and_with_its_name(host):
+    with_data = STABLE | {"count": 1, "data_disk": {"size": "8MiB"}, "persistent": False}
+    host.module("desktop_pool", **(STABLE | {"count": 1, "persistent": False}))
+    (given,) = desktops(host.module("desktop_pool", **with_data))
+    path = given["data_disk"]["path"]
+    assert (given["data_disk"]["target"], len(given["disks"])) == ("vdb", 1)
+    assert host.module("desktop_pool", **with_data)["changed"] is False
+    host.run(f"qemu-io -f qcow2 -c 'write -q -P 9 1M 64k' {path}")
+    mark(host, "1.1")
+    (moved,) = desktops(host.module("desktop_pool", **with_data))
+    assert (moved["version"], moved["data_disk"]["path"]) == ("1.1", path)
+    larger = host.module("desktop_pool", **(with_data | {"data_disk": {"size": "16MiB"}}))
+    assert larger["actions"] == [f"grow data disk of desktop {ONE}"]
+    smaller = host.failure("desktop_pool", **with_data)
+    assert smaller["msg"].startswith(f"data_disk.size: the data disks of {ONE} have 16 MiB, more than 8 MiB")
+
+    host.module("desktop_pool", name="dtacct", state="absent")
+    assert host.run(f"ls {PATH}/desktops").split() == [path.rpartition("/")[2]]
+    again = STABLE | {"count": 1, "data_disk": {"size": "16MiB"}}
+    host.module("desktop_pool", started=True, **again)
+    host.run(f"virsh destroy {ONE}; qemu-io -f qcow2 -c 'read -P 9 1M 64k' {path} | grep -v 'verification failed'")
+    host.module("desktop_pool", name="dtacct", state="absent", remove_data=True)
+    host.run(f"test ! -e {PATH}/desktops")
 
 
 def test_running_desktops_say_what_they_wait_for(host):

@@ -407,7 +407,7 @@ def test_mounted_tool_image_is_neither_replaced_nor_removed(host, iso, mounted):
         assert (replaced["error_code"], removed["error_code"]) == ("in_use", "in_use")
         assert replaced["users"] == removed["users"] == [f"domain {VM}"]
         assert replaced["msg"] == (
-            f"tool image virtio is not replaced: domain {VM} have it mounted; unmount it there first"
+            f"tool image virtio is not replaced: it is used by domain {VM}; unmount it there, or let that end, first"
         )
     assert sha256_there(host) == checksum(ONE)
     assert tool(host, src=str(iso), checksum=checksum(ONE), version="3")["actions"] == ["describe tool image virtio"]

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.goldsmith.images.plugins.module_utils.actor import actor_of
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog import audit
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import AuditLog, read_log
-from ansible_collections.goldsmith.images.plugins.module_utils.changes import Change
+from ansible_collections.goldsmith.images.plugins.module_utils.changes import SKIPPED, Change
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import Conflict
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 
@@ -49,6 +49,17 @@ def test_failed_change_is_told_with_its_error(pool, log):
 
     (line,) = read_log(pool)
     assert (line["outcome"], line["error"]) == ("failed", "another was first")
+
+
+def test_change_that_was_skipped_is_told_as_such(pool, log):
+    done = []
+    audit.apply_all([Change("retire", "image office 1.0", lambda: SKIPPED), change()], log, done)
+
+    assert [(line["action"], line["outcome"]) for line in read_log(pool)] == [
+        ("retire", "skipped"),
+        ("publish", "done"),
+    ]
+    assert done == [change()]
 
 
 def test_log_of_one_image_leaves_out_others_of_a_similar_name(pool, log):

@@ -19,6 +19,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.deskto
     count_cards,
     data_disks,
     has_agent_channel,
+    new_data_disk,
     new_mac,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.desktop_traits import read_traits
@@ -160,3 +161,22 @@ def test_differences_between_definitions():
     assert one.differences(two) == ("vcpus",)
     assert one.told("disks")[0] == {"target": "vda", "path": "/g/desktops/a.disk0.qcow2", "persistent": True}
     assert one.told("networks")[0]["mac"] == "52:54:00:00:00:01"
+
+
+def test_data_disk_makes_room_for_a_disk_of_the_next_version():
+    by_hand = '<disk type="file" device="disk"><source file="/h"/><target dev="vdc" bus="virtio"/></disk>'
+    displaced = by_hand.replace("/h", "/d").replace("vdc", "vdb")
+    own = new_data_disk("/g/desktops/acct-001.hv1.data.qcow2", "virtio")
+    storage = Storage(DISKS, None, persistent=False, data_disks=(displaced, by_hand, own))
+    disks = build(storage=storage).findall("devices/disk[@device='disk']")
+    found = {disk.find("source").get("file"): disk.find("target").get("dev") for disk in disks}
+    assert found == {
+        "/g/desktops/a.disk0.qcow2": "vda",
+        "/g/desktops/a.disk1.raw": "vdb",
+        "/h": "vdc",
+        "/d": "vdd",
+        "/g/desktops/acct-001.hv1.data.qcow2": "vde",
+    }
+    assert [disk.find("source").get("file") for disk in disks if disk.find("transient") is None] == [
+        "/h", "/d", "/g/desktops/acct-001.hv1.data.qcow2",
+    ]  # fmt: skip

@@ -41,9 +41,9 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_target import target_version
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_version import (
     PublishedVersion,
-    Usage,
     version_result,
 )
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.references import Reference
 
 V10, V11, V23 = Version(1, 0), Version(1, 1), Version(2, 3)
 DISK = SourceDisk("/srv/golden/source-vms/src.disk0.qcow2", 1000, 5)
@@ -146,6 +146,8 @@ def whole(**given) -> Current:
 
 
 WHOLE = {"version": None}
+KEY = {"signing_key": "/etc/goldsmith/signing"}
+SIGNED = {"key_type": "ssh-ed25519", "fingerprint": "SHA256:b", "namespace": "manifest@goldsmith.images"}
 PREPARED = of_record(prepared=frozenset({V10}))
 DISABLED = of_record(disabled_versions=frozenset({V10}), markers=["stable"])
 ENTRY = Entry(
@@ -221,6 +223,11 @@ BEFORE = OfSnapshot("before", "1")
         ({"description": "new"}, existing(), ["edit image office 1.0 (description)"]),
         ({"description": ""}, existing(), []),
         ({}, existing(leftovers=("/x",)), ["remove leftovers of an interrupted run of image office 1.0"]),
+        # signed
+        (KEY, existing(signing_key="SHA256:a"), ["sign image office 1.0 (with the key SHA256:a)"]),
+        (KEY, existing(published=replace(published(), signed=SIGNED)), []),
+        ({}, existing(published=replace(published(), signed=SIGNED)), []),
+        (CLONE | KEY, current(signing_key="SHA256:a"), ["publish image office 1.0 (clone of src, generalized)"]),
         # a conversion that was interrupted after its commit
         (CONVERT, existing(**CONVERTED), ["remove source VM src"]),
         (CONVERT, existing(**CONVERTED, source=source(disks=(), missing=(DISK.path,))), ["remove source VM src"]),
@@ -300,7 +307,7 @@ BEFORE = OfSnapshot("before", "1")
         ({"state": "absent"}, existing(), ["remove image office 1.0 (to the quarantine for 7 days)"]),
         (
             {"state": "absent", "markers": ["stable"]},
-            existing(published=published(markers=("stable",))),
+            existing(references=(Reference("marker", "stable"),)),
             ["remove image office 1.0 (to the quarantine for 7 days)"],
         ),
         ({"state": "absent"}, current(leftovers=("/x",)), ["remove what is left of image office 1.0"]),
@@ -322,6 +329,12 @@ def test_plan_says_what_has_to_change(given, there, expected):
         ({}, current(), NotFound, r"no version 1.0 in pool golden \(versions there: none\); say source_vm"),
         ({}, current(versions=(V11, V23)), NotFound, r"versions there: 1.1, 2.3"),
         (CLONE, current(source=None), NotFound, r"no source VM src on this host; make it with"),
+        (
+            KEY,
+            existing(published=replace(published(), signed=dict.fromkeys(SIGNED))),
+            Damaged,
+            r"office@1.0.manifest.json.sig in /srv/golden is not an SSH signature; restore it .* sign anew",
+        ),
         (CLONE, current(source=source(mark=None)), Conflict, r"domain src is not a source VM .* can also adopt"),
         (CLONE, current(source=source(mark=Mark("desktop"))), Conflict, r"domain src is not a source VM"),
         (CLONE, current(source=source(running=True)), WrongState, r"source VM src is running; it must be off"),
@@ -432,7 +445,12 @@ def test_plan_says_what_has_to_change(given, there, expected):
             WrongState,
             r"is deployment_done; to disable it, it must be publishing, avail",
         ),
-        ({"state": "unpublished"}, DISABLED, InUse, r"not unpublished: marker stable is on it"),
+        (
+            {"state": "unpublished"},
+            existing(references=(Reference("marker", "stable"),)),
+            InUse,
+            r"not unpublished: marker stable is on it",
+        ),
         (
             {"state": "unpublished"},
             of_record(disabled_versions=frozenset({V10})),
@@ -464,13 +482,13 @@ def test_plan_says_what_has_to_change(given, there, expected):
         # absent
         (
             {"state": "absent"},
-            existing(published=published(users=("desktop acct-001", "domain web"))),
+            existing(references=(Reference("desktop", "acct-001"), Reference("domain", "web"))),
             InUse,
             r"used by desktop acct-001, domain web; remove them first",
         ),
         (
             {"state": "absent", "markers": ["canary"]},
-            existing(published=published(markers=("canary", "stable"))),
+            existing(references=(Reference("marker", "canary"), Reference("marker", "stable"))),
             InUse,
             r"marker stable is on it; move it to another version, or name it in markers",
         ),
@@ -514,22 +532,6 @@ def test_what_cannot_be_is_refused_with_a_way_out(given, there, error, message):
 def test_bad_options_are_refused(given, message):
     with pytest.raises(BadInput, match=message):
         desired(**given)
-
-
-def test_users_are_those_of_the_files_and_the_desktops_made_from_the_version():
-    base = "/srv/golden/office@1.0.disk0.raw"
-    overlay = source(domain_disks=(DomainDisk("vda", "disk", base, "raw", "virtio"),), mark=None, name="web").domain
-    facts = {"pool": "acct", "image_pool": "golden", "image": "office", "version": "1.0"}
-    desktops = [
-        replace(overlay, name="acct-1", disks=(), mark=Mark("desktop", facts)),
-        replace(overlay, name="acct-2", disks=(), mark=Mark("desktop", facts | {"version": "1.1"})),
-        replace(overlay, name="acct-3", disks=(), mark=Mark("desktop", facts | {"image_pool": "other"})),
-        replace(overlay, name="src", disks=(), mark=Mark("source_vm", facts)),
-    ]
-
-    users = Usage("golden", [overlay, *desktops]).users(published().manifest, [base])
-
-    assert users == ["desktop acct-1", "domain web"]
 
 
 def test_result_is_plain_data_with_sums():

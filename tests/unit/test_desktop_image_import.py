@@ -42,6 +42,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources import 
     desktop_image_import_plan,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.desktop_image_options import OPTIONS, Desired
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.usage_at_a_glance import Usage
 
 MIB = 1024**2
 V10, V11 = Version(1, 0), Version(1, 1)
@@ -145,6 +146,7 @@ def place(tmp_path, monkeypatch) -> Place:
     made = Place(tmp_path)
     monkeypatch.setattr(osinfo, "known_releases", lambda: [osinfo.Release("debian12", "2023-06-10")])
     monkeypatch.setattr(desktop_image, "image_pool_path", lambda _host, _name: str(made.pool))
+    monkeypatch.setattr(desktop_image, "usage_at_a_glance", lambda _host, store: Usage(store.path, []))
     monkeypatch.setattr(desktop_image_import_plan, "refresh_pool", lambda _host, _name: None)
     monkeypatch.setattr(desktop_image_import_disk, "domain_xml", lambda _host, _request: PRINTED)
     monkeypatch.setattr(desktop_image_import_disk, "require_offered", lambda _host, _request: None)
@@ -231,6 +233,7 @@ def test_source_that_is_gone_or_touched_changes_nothing(place, monkeypatch):
     assert (place.run(**task), read) == ([], []), "its path, size and time tell"
     monkeypatch.undo()
     monkeypatch.setattr(desktop_image, "image_pool_path", lambda _host, _name: str(place.pool))
+    monkeypatch.setattr(desktop_image, "usage_at_a_glance", lambda _host, store: Usage(store.path, []))
 
     os.utime(src, (1, 1))
     assert place.run(check=True, **task) == place.run(**task) == []

@@ -31,6 +31,7 @@ def test_error_codes_are_stable():
         "no_space",
         "not_found",
         "permission_denied",
+        "push_failed",
         "refused_by_rule",
         "timed_out",
         "tool_failed",

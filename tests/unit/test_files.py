@@ -326,6 +326,7 @@ def test_lock_taken_on_a_file_that_lost_its_name_is_taken_again(tmp_path, monkey
         lambda files, path: files.remove_directory(path),
         lambda files, path: files.set_mode(path, 0o600),
         lambda files, path: files.set_owner_as(path, "/"),
+        lambda files, path: files.set_owner(path, 0, 0),
     ],
 )
 def test_check_mode_refuses_every_write(tmp_path, write):
@@ -352,6 +353,7 @@ def test_check_mode_passes_every_way_to_write_of_the_files():
         "remove",
         "append",
         "move",
+        "set_owner",
         "remove_directory",
         "set_mode",
         "set_owner_as",

@@ -108,3 +108,16 @@ def test_shutdown_program_that_the_shutdown_ends_is_no_failure():
         raise GuestFailed("the guest agent in vm refused guest-shutdown: child process has terminated abnormally")
 
     GuestAgent("vm", transport).shut_down()
+
+
+@pytest.mark.parametrize(
+    ("answer", "users"),
+    [
+        ([], []),
+        ([{"user": "bob", "login-time": 1.5}, {"user": "ann", "login-time": 2}, {"user": "bob", "login-time": 3}],
+         ["ann", "bob"]),
+        ([{"user": "ann", "login-time": 1.5, "domain": "OFFICE"}], ["OFFICE\\ann"]),
+    ],
+)  # fmt: skip
+def test_users_who_are_logged_in(answer, users):
+    assert GuestAgent("vm", lambda _command, _timeout: json.dumps({"return": answer})).users() == users

@@ -142,7 +142,8 @@ def test_mounted_tool_image_stays_and_its_users_are_named(given, verb):
         plan(desired(**given), Current(image(), users=users))
 
     assert str(caught.value) == (
-        f"tool image virtio is not {verb}: source VM office-src, domain web1 have it mounted; unmount it there first"
+        f"tool image virtio is not {verb}: it is used by source VM office-src, domain web1; unmount it there, or let "
+        "that end, first"
     )
     assert caught.value.users == list(users)
 

@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.domains import Domain, DomainDisk
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.metadata import Mark
-from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.usage import users_below, users_of
+from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.usage import users_of
 
 
 def disk(path, disk_format="raw", device="disk") -> DomainDisk:
@@ -46,9 +46,3 @@ def test_symbolic_links_hide_no_user(tmp_path):
 
     assert users_of([str(tmp_path / "tool.iso")], [domain("a", [disk(str(tmp_path / "link.iso"))])]) == ["domain a"]
     assert users_of([str(tmp_path / "link.iso")], [domain("a", [disk(str(tmp_path / "tool.iso"))])]) == ["domain a"]
-
-
-def test_users_below_a_directory_are_found_and_those_beside_are_not():
-    domains = [domain("a", [disk("/srv/golden/desktops/a.qcow2")]), domain("b", [disk("/srv/golden2/b.raw")])]
-
-    assert users_below("/srv/golden", domains) == ["domain a"]

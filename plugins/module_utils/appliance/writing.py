@@ -9,6 +9,7 @@ of the alphabet, as the schema of CIM wants it.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _HARDWARE_VERSION = "vmx-14"  # the first with a TPM; ESXi 6.7, Workstation 14
 _MIB = 1024**2
 _DISKS_A_CONTROLLER = 30
 _LARGEST_NUMBER = 2**63 - 1
+_NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, "Char"
 
 ET.register_namespace("ovf", _OVF)
 ET.register_namespace("rasd", _RASD)
@@ -119,9 +121,10 @@ def _add_system(envelope: ET.Element, machine: Machine, disks: Sequence[Exported
     _add_config(section, "firmware", "efi" if machine.firmware == "uefi" else "bios")
     if machine.secure_boot:
         _add_config(section, "bootOptions.efiSecureBootEnabled", "true")
-    if machine.description:
+    words = _NO_XML.sub("", machine.description)
+    if words:
         section = _section(system, "AnnotationSection", "What the virtual machine is")
-        ET.SubElement(section, _ovf("Annotation")).text = machine.description
+        ET.SubElement(section, _ovf("Annotation")).text = words
 
 
 def _add_items(section: ET.Element, machine: Machine, disks: Sequence[ExportedDisk]) -> None:

@@ -3,8 +3,9 @@
 """The log of an image pool: who changed what in its catalogue, when, from which state to which.
 
 C(catalog.log.jsonl) has a JSON object a line. A change has two lines with one C(id): C(begun) before anything is
-touched, then C(done) or C(failed). A run that was killed leaves the first one alone, so that nothing is ever changed
-without a line. When the file is full, it becomes C(catalog.log.1.jsonl), and the oldest goes.
+touched, then C(done), C(failed), or C(skipped): in the end nothing was touched. A run that was killed leaves the
+first one alone, so that nothing is ever changed without a line. When the file is full, it becomes
+C(catalog.log.1.jsonl), and the oldest goes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from ..changes import Change
+from ..changes import SKIPPED, Change
 from ..errors import Busy, ImagesError
 from ..files import Files, sync_directory
 from ..waiting import Waiter
@@ -42,8 +43,8 @@ class AuditLog:
     actor: str
 
     @contextlib.contextmanager
-    def entry(self, change: Change) -> Iterator[None]:
-        """Log the change that the block applies: that it began, and what came of it."""
+    def entry(self, change: Change) -> Iterator[dict[str, str]]:
+        """Log the change that the block applies: that it began, and what came of it, which the block may say."""
         told = {
             "id": secrets.token_hex(8),
             "actor": self.actor,
@@ -55,14 +56,15 @@ class AuditLog:
             "after": change.after,
         }
         self._append({**told, "outcome": "begun"}, makes_room=change.verb in ("remove", "purge"))
+        ending = {"outcome": "done"}
         try:
-            yield
+            yield ending
         except (ImagesError, OSError) as error:
             with contextlib.suppress(ImagesError, OSError):
                 self._append({"id": told["id"], "outcome": "failed", "error": str(error)})
             raise
         with contextlib.suppress(FileNotFoundError):  # the pool itself may be what was removed
-            self._append({"id": told["id"], "outcome": "done"}, makes_room=True)
+            self._append({"id": told["id"], **ending}, makes_room=True)
 
     def _append(self, line: dict[str, Any], makes_room: bool = False) -> None:
         """Append the line durably. On a full file system a change that makes room goes on without one."""
@@ -105,10 +107,12 @@ class AuditLog:
 
 
 def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) -> None:
-    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was applied."""
+    """Apply the changes in their order, each with its lines in the log; I(done) gets each that was done."""
     for change in plan:
-        with log.entry(change) if log else contextlib.nullcontext():
-            change.apply()
+        with log.entry(change) if log else contextlib.nullcontext({}) as ending:
+            if change.apply() is SKIPPED:
+                ending["outcome"] = "skipped"
+                continue
         done.append(change)
 
 
@@ -121,8 +125,8 @@ def audit_log_of(resource: Any, desired: Any, current: Any) -> AuditLog | None:
 def read_log(pool_path: str, subject: str | None = None) -> list[dict[str, Any]]:
     """Return the changes in the log, from old to new, those whose subject begins with I(subject) or all.
 
-    Each has C(outcome): C(done), C(failed) (with C(error)), or C(begun) for one at work or killed. A line that a crash
-    cut off is left out.
+    Each has C(outcome): C(done), C(failed) (with C(error)), C(skipped), or C(begun) for one at work or killed. A
+    line that a crash cut off is left out.
     """
     changes: dict[str, dict[str, Any]] = {}
     for path in [*(_numbered(pool_path, number) for number in range(KEPT, 0, -1)), os.path.join(pool_path, LOG)]:

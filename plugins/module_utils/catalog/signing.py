@@ -8,7 +8,6 @@ never changes, as the manifest does not.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from .. import ssh_keygen
@@ -66,6 +65,6 @@ def signature_result(store: Store, manifest: Manifest) -> dict[str, Any] | None:
     if content is None:
         return None
     try:
-        return asdict(read_signature(content, "it"))
+        return dict(vars(read_signature(content, "it")))
     except Damaged:
         return {"key_type": None, "fingerprint": None, "namespace": None}

@@ -31,6 +31,16 @@ def empty_overlay(files: Files, scratch: str, base: str) -> bytes:
         files.remove(scratch)
 
 
+def empty_disk(files: Files, scratch: str, virtual_size: int) -> bytes:
+    """Return the content of an empty qcow2 disk of I(virtual_size) bytes; the file I(scratch) is used for it."""
+    qemu_img.create_disk(files, scratch, virtual_size, "qcow2")
+    try:
+        with open(scratch, "rb") as stream:
+            return stream.read()
+    finally:
+        files.remove(scratch)
+
+
 def write_new(files: Files, path: str, data: bytes, mode: int = 0o600) -> None:
     """Write I(data) into the new file I(path), durably. Raises FileExistsError when the name is taken.
 

@@ -30,10 +30,7 @@ def write_file(files: Files, source: str, path: str, encoding: Encoding, verify:
         _copy_raw(files, source, path, verify)
         return
     if encoding.format == "vmdk":
-        with open(files.permit(path), "wb") as stream:
-            write_stream_vmdk(source, os.path.basename(path), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_stream_vmdk(files, source, os.path.basename(path), path, 0)
     else:
         qemu_img.write_as(files, source, path, encoding.form)
     if verify:
@@ -47,10 +44,7 @@ def add_member(files: Files, tar: GrowingTar, source: str, name: str, encoding: 
     """
     offset = tar.next_content
     if encoding.format == "vmdk":
-        with open(files.permit(tar.path), "r+b") as stream:
-            stream.truncate(offset)
-            stream.seek(offset)
-            write_stream_vmdk(source, name, stream)
+        write_stream_vmdk(files, source, name, tar.path, offset)
     else:
         qemu_img.write_within(files, source, tar.path, offset, encoding.form)
     if verify:

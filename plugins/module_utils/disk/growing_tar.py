@@ -9,14 +9,16 @@ and which shall be the first, room is kept at the beginning.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..errors import InUse
 from ..files import Files
 from .content import Span
 from .image_lock import keep_writers_away
+from .sparse import write_all
 
 _BLOCK = tarfile.BLOCKSIZE
 _LARGEST_USTAR = 8**11 - 1
@@ -48,56 +50,55 @@ class GrowingTar:
 
     def append(self, name: str, data: bytes) -> None:
         """Add a member with this content."""
-        with open(self.path, "r+b") as stream:
-            stream.seek(self.next_content)
-            stream.write(data)
+        with self._open() as descriptor:
+            write_all(descriptor, data, self.next_content)
         self.close_member(name)
 
     def close_member(self, name: str) -> Span:
         """Make a member of what was written from L(next_content) to the end of the file, and return where it lies."""
         span = Span(self.path, self.next_content, os.path.getsize(self.path) - self.next_content)
         end = span.offset + _whole(span.length)
-        with open(self._files.permit(self.path), "r+b") as stream:
-            stream.truncate(end)
-            os.fsync(stream.fileno())
-            stream.seek(self._end)
-            stream.write(self._header(name, span.length))
-            stream.flush()
-            os.fsync(stream.fileno())
+        with self._open() as descriptor:
+            os.ftruncate(descriptor, end)
+            os.fsync(descriptor)
+            write_all(descriptor, self._header(name, span.length), self._end)
+            os.fsync(descriptor)
         self.members[name] = span
         self._end = end
         return span
 
     def finish(self, kept: Mapping[str, bytes]) -> None:
         """Fill in the members at the beginning, and end the archive."""
-        with open(self._files.permit(self.path), "r+b") as stream:
+        with self._open() as descriptor:
             for name, data in kept.items():
                 span = self._kept[name]
                 if len(data) != span.length:
                     raise ValueError(f"{name} has {len(data)} bytes, and {span.length} were kept for it")
-                stream.seek(span.offset - _BLOCK)
-                stream.write(self._header(name, len(data)) + data)
-            stream.truncate(self._end + 2 * _BLOCK)
-            stream.flush()
-            os.fsync(stream.fileno())
+                write_all(descriptor, self._header(name, len(data)) + data, span.offset - _BLOCK)
+            os.ftruncate(descriptor, self._end + 2 * _BLOCK)
+            os.fsync(descriptor)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[int]:
+        descriptor = os.open(self._files.permit(self.path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def _take_up(self, start: int) -> int:
         """Return where the next header belongs: behind the members that a killed run ended; what follows is cut off."""
-        if not os.path.exists(self.path) or self._is_written_to():
+        if os.path.exists(self.path) and self._is_written_to():
             self._files.remove(self.path)
-            with open(self._files.permit(self.path), "xb") as stream:
-                stream.truncate(start)
-            return start
-        with open(self.path, "r+b") as stream:
-            size, end = os.fstat(stream.fileno()).st_size, start
+        with self._open() as descriptor:
+            size, end = os.fstat(descriptor).st_size, start
             while True:
-                stream.seek(end)
-                member = _member(stream.read(_BLOCK))
+                member = _member(os.pread(descriptor, _BLOCK, end))
                 if member is None or end + _BLOCK + _whole(member.size) > size:
                     break
                 self.members[member.name] = Span(self.path, end + _BLOCK, member.size)
                 end += _BLOCK + _whole(member.size)
-            stream.truncate(end)
+            os.ftruncate(descriptor, end)
         return end
 
     def _is_written_to(self) -> bool:

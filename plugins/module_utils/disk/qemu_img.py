@@ -8,7 +8,6 @@ import errno
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from ..errors import Damaged, ToolFailed
 from ..files import Files
 from . import qcow2
 from .extents import Extent
+from .sparse import write_all
 
 _SECTOR = 512
 _MAP_LINE = re.compile(r"^(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(/.+)\n$")
@@ -99,11 +99,15 @@ def write_within(files: Files, source: str, path: str, offset: int, form: Form) 
     scratch = f"{path}.empty"
     size = str(os.stat(source).st_size)
     run_command(["qemu-img", "create", "-q", "-f", form.driver, *form.words, files.permit(scratch), size])
-    with open(scratch, "rb") as empty, open(files.permit(path), "r+b") as target:
-        target.truncate(offset)
-        target.seek(offset)
-        shutil.copyfileobj(empty, target)
+    with open(scratch, "rb") as stream:
+        empty = stream.read()
     files.remove(scratch)
+    descriptor = os.open(files.permit(path), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.ftruncate(descriptor, offset)
+        write_all(descriptor, empty, offset)
+    finally:
+        os.close(descriptor)
     name = path.replace(",", ",,")
     target_words = f"driver={form.driver},file.driver=raw,file.offset={offset},file.file.driver=file"
     words = ["-n", "--target-is-zero", *["-c"] * form.packed, "-f", "raw", "--target-image-opts", source]

@@ -26,12 +26,12 @@ class SparseFile:
         whole = len(data) // _DIRECT_UNIT * _DIRECT_UNIT
         if self._direct is not None and whole:
             try:
-                _write_all(self._direct, data[:whole], offset)
+                write_all(self._direct, data[:whole], offset)
                 data, offset = data[whole:], offset + whole
             except OSError as error:
                 if error.errno != errno.EINVAL:  # this file system wants another alignment
                     raise
-        _write_all(self._cached, data, offset)
+        write_all(self._cached, data, offset)
 
 
 @contextlib.contextmanager
@@ -93,7 +93,9 @@ def _written_to(cached: int, path: str, size: int) -> Iterator[SparseFile]:
             os.close(direct)
 
 
-def _write_all(descriptor: int, data: memoryview, offset: int) -> None:
+def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of the data at I(offset) of the open file; the system may take it in parts."""
+    data = memoryview(data)
     while data:
         count = os.pwrite(descriptor, data, offset)
         data, offset = data[count:], offset + count

@@ -31,6 +31,7 @@ except ImportError:
 # emulated guest longer than the answer is waited for.
 FILE_CHUNK = 64 * 1024
 ANSWER_TIMEOUT = 30
+_LOOK_TIMEOUT = 10
 _GREETING_TIME = 5  # seconds; QEMU_AGENT_WAIT_TIME in libvirt's qemu_agent.c
 _GREETINGS = 6
 _EXEC_POLL = (0.02, 0.5)  # seconds between two looks at a command: at first, and at most
@@ -81,6 +82,12 @@ class GuestAgent:
     def os_info(self) -> dict[str, str]:
         """Return the guest's os-release(5) facts; C(id) is C(mswindows) on Windows."""
         return self.command("guest-get-osinfo")
+
+    def users(self) -> list[str]:
+        """Return the names of the users who are logged in; on Windows with the domain in front, as C(OFFICE\\\\ann)."""
+        said = self.command("guest-get-users", timeout=_LOOK_TIMEOUT)
+        names = (f"{user['domain']}\\{user['user']}" if user.get("domain") else user["user"] for user in said)
+        return sorted(set(names))
 
     def shut_down(self) -> None:
         """Ask the guest to power off.

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from ..disk.first_boot import HOSTNAME_KEY
 from ..errors import Damaged
 from . import hardware, topology
-from .connection import Host
+from .connection import Host, libvirt
+from .disk_devices import disk_element, find_disk, next_target
+from .domains import lookup
 from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
 
+DATA_SERIAL = "data"
 _MAC_PREFIX = "52:54:00"  # QEMU's own
 
 
@@ -94,6 +97,28 @@ def data_disks(definition: str, own_paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def new_data_disk(path: str, bus: str) -> str:
+    """Return the element, as text, of a data disk of a desktop's own; its target is found when it is put in.
+
+    The guest finds it by its serial number, at whatever place it is: Linux as /dev/disk/by-id/virtio-data.
+    """
+    disk = disk_element(path, "qcow2", "", bus)
+    ET.SubElement(disk, "serial").text = DATA_SERIAL
+    return ET.tostring(disk, encoding="unicode")
+
+
+def with_mark(definition: str, mark: Mark) -> str:
+    """Return the definition with another mark."""
+    domain = ET.fromstring(definition)
+    write_mark(domain, mark)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def full_definition(host: Host, name: str) -> str:
+    """Return the definition of the domain with what is secret in it, so that it can be defined again."""
+    return lookup(host, name).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+
+
 def build_definition(template: str, overrides: Overrides, identity: Identity, storage: Storage, mark: Mark) -> str:
     """Return the definition of a desktop, made from the hardware of a manifest (hardware_template.py).
 
@@ -164,7 +189,23 @@ def _set_disks(domain: ET.Element, storage: Storage) -> None:
         _set_disk(element, disk, storage.persistent)
     for element in elements.values():
         devices.remove(element)
-    devices.extend(ET.fromstring(disk) for disk in storage.data_disks)
+    _add_data_disks(domain, [ET.fromstring(disk) for disk in storage.data_disks])
+
+
+def _add_data_disks(domain: ET.Element, disks: Sequence[ET.Element]) -> None:
+    """Add the disks. One whose target a disk of the image has now, or that has none yet, gets the next one."""
+    devices = domain.find("devices")
+    displaced = []
+    for disk in disks:
+        target = disk.find("target").get("dev")
+        if target and find_disk(domain, target) is None:
+            devices.append(disk)
+        else:
+            displaced.append(disk)
+    for disk in displaced:
+        target = disk.find("target")
+        target.set("dev", next_target(devices, target.get("bus", "virtio")))
+        devices.append(disk)
 
 
 def _set_disk(element: ET.Element, disk: SystemDisk, persistent: bool) -> None:

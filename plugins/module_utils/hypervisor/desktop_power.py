@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from ..errors import TimedOut
+from ..errors import ImagesError, TimedOut
 from ..waiting import Waiter
 from .agent import open_agent
 from .connection import Host, libvirt
@@ -16,6 +18,7 @@ from .live import read_live
 from .power import shut_down
 
 _AT_A_TIME = 32
+_LOOK_AGAIN = 5  # seconds, for users who log off
 _TOLD = 3
 
 
@@ -54,15 +57,77 @@ def shut_down_all(host: Host, names: Sequence[str], timeout: float, force: bool)
         raise TimedOut("; ".join(failures[:_TOLD]) + more)
 
 
+def start_all(host: Host, names: Sequence[str]) -> dict[str, str]:
+    """Start those of the domains that are off, and return why the others could not be started, by their names."""
+    return {name: failure for name in names if (failure := _start_failure(host, name))}
+
+
 def wait_for_agents(host: Host, names: Sequence[str], timeout: float) -> None:
     """Return when the guest agents of all the domains answer. Raises TimedOut, naming the silent ones."""
+    silent = silent_agents(host, names, timeout)
+    if silent:
+        raise TimedOut(
+            f"waited {timeout:g} s for the guest agents of the desktops; last seen: no answer from {', '.join(silent)}"
+        )
+
+
+def silent_agents(host: Host, names: Sequence[str], timeout: float) -> list[str]:
+    """Return the domains whose guest agents did not answer within I(timeout) seconds; as soon as all do, none."""
     silent = list(names)
 
-    def look() -> str:
+    def look() -> list[str]:
         silent[:] = [name for name in silent if not _agent_answers(host, name)]
-        return f"no answer from {', '.join(silent)}" if silent else ""
+        return silent
 
-    Waiter(timeout, poll=1).until("the guest agents of the desktops", look, lambda seen: not seen)
+    with contextlib.suppress(TimedOut):
+        Waiter(timeout, poll=1).until("the guest agents of the desktops", look, lambda seen: not seen)
+    return silent
+
+
+def logged_in(host: Host, names: Sequence[str]) -> dict[str, tuple[str, ...] | None]:
+    """Return the users who are logged in, by domain; None where the guest agent does not tell.
+
+    libvirt lets only a writing connection talk to agents.
+    """
+
+    def ask(name: str) -> tuple[str, ...] | None:
+        try:
+            live = read_live(host, name)
+            return tuple(open_agent(host, name).users()) if live is not None and live.agent_connected else None
+        except (ImagesError, KeyError, TypeError):  # also an answer of another shape: it comes from the guest
+            return None
+
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        return dict(zip(names, threads.map(ask, names)))
+
+
+def occupied(host: Host, names: Sequence[str], until: float) -> list[str]:
+    """Return the domains in which somebody is logged in, or may be; those are waited for until the time I(until).
+
+    The time is that of C(time.monotonic()).
+    """
+    waiting = list(names)
+
+    def look() -> list[str]:
+        users = logged_in(host, waiting)
+        waiting[:] = [name for name in waiting if users[name] != ()]
+        return waiting
+
+    with contextlib.suppress(TimedOut):
+        Waiter(max(0.0, until - time.monotonic()), poll=_LOOK_AGAIN).until("log-off", look, lambda seen: not seen)
+    return waiting
+
+
+def _start_failure(host: Host, name: str) -> str | None:
+    handle = lookup(host, name)
+    if handle is None:
+        return "it is not there any more"
+    try:
+        if not handle.isActive():
+            handle.create()
+    except libvirt.libvirtError as error:
+        return f"it could not be started (libvirt: {error})"
+    return None
 
 
 def _names(host: Host, kind: int) -> set[str]:

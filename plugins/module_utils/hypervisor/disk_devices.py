@@ -29,7 +29,7 @@ def add_disk(domain: ET.Element, path: str, disk_format: str, bus: str) -> str:
     A disk on SCSI gets a virtio controller where there is none: few guests have a driver for what libvirt would take.
     """
     devices = domain.find("devices")
-    target = _next_target(devices, _PREFIXES[bus])
+    target = next_target(devices, bus)
     if bus == "scsi" and devices.find("controller[@type='scsi']") is None:
         ET.SubElement(devices, "controller", type="scsi", model="virtio-scsi")
     devices.append(disk_element(path, disk_format, target, bus))
@@ -78,7 +78,9 @@ def has_virtio_scsi(domain: ET.Element) -> bool:
     return domain.find("devices/controller[@type='scsi'][@model='virtio-scsi']") is not None
 
 
-def _next_target(devices: ET.Element, prefix: str) -> str:
+def next_target(devices: ET.Element, bus: str) -> str:
+    """Return a target on the bus that comes after all others of its kind."""
+    prefix = _PREFIXES[bus]
     names = [target.get("dev", "") for target in devices.findall("disk/target")]
     numbers = [_number(name[len(prefix) :]) for name in names if name.startswith(prefix)]
     return prefix + _letters(max(numbers, default=-1) + 1)

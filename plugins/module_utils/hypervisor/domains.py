@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ class DomainDisk:
 class Domain:
     """A domain as libvirt has it now. I(xml) is its persistent definition, or the live one of a transient domain.
 
-    I(disks) are those of I(xml); I(live_disks) what the running domain has open now, which may be others.
+    I(disks) are those of I(xml); I(live_disks) what the running domain has open now, which may be others. I(layers) are
+    further files that a definition names: what libvirt noted under disks, and where it copies them to.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Domain:
     nvram: str | None
     mark: Mark | None
     live_disks: tuple[DomainDisk, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -94,6 +97,7 @@ def read_domain(handle: virDomain) -> Domain | None:
             return None
         raise
     root = ET.fromstring(xml)
+    live = ET.fromstring(live_xml) if live_xml else None
     return Domain(
         name=handle.name(),
         uuid=handle.UUIDString(),
@@ -105,7 +109,8 @@ def read_domain(handle: virDomain) -> Domain | None:
         disks=_with_volume_paths(handle, root),
         nvram=root.findtext("os/nvram") or None,
         mark=read_mark(root),
-        live_disks=_with_volume_paths(handle, ET.fromstring(live_xml)) if live_xml else (),
+        live_disks=_with_volume_paths(handle, live) if live is not None else (),
+        layers=tuple(_layers(root)) + (tuple(_layers(live)) if live is not None else ()),
     )
 
 
@@ -154,6 +159,17 @@ def read_disks(domain: ET.Element) -> tuple[DomainDisk, ...]:
             )
         )
     return tuple(disks)
+
+
+def _layers(domain: ET.Element) -> Iterator[str]:
+    """Yield the files that are named below the sources of disks (libvirt formatdomain, backingStore and mirror)."""
+    for place in ("backingStore", "mirror"):
+        for element in domain.iterfind(f"devices/disk//{place}"):
+            path = element.get("file") or element.get("dev")
+            yield from [path] if path else []
+            for source in element.iterfind("source"):
+                path = source.get("file") or source.get("dev")
+                yield from [path] if path else []
 
 
 def define_domain(host: Host, xml: str) -> None:

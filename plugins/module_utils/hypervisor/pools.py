@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,8 +39,21 @@ class StoragePool:
 
 def list_pools(host: Host) -> list[StoragePool]:
     """Return the pools of the types that have a directory, in the order of their names."""
-    pools = (_read(pool) for pool in host.connection.listAllStoragePools())
+    pools = []
+    for handle in host.connection.listAllStoragePools():
+        with gone_tolerated():
+            pools.append(_read(handle))
     return sorted((pool for pool in pools if pool.path), key=lambda pool: pool.name)
+
+
+@contextlib.contextmanager
+def gone_tolerated() -> Iterator[None]:
+    """End the block quietly when the pool or the volume that it looks at went away meanwhile."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_STORAGE_POOL, libvirt.VIR_ERR_NO_STORAGE_VOL):
+            raise
 
 
 def find_pool(host: Host, name: str) -> StoragePool | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..disk.chain import DiskFile
@@ -28,6 +29,54 @@ def native_snapshots(host: Host, name: str) -> tuple[str, ...]:
     """Return the names of the snapshots that libvirt itself keeps of the domain: others made them."""
     handle = lookup(host, name)
     return tuple(sorted(handle.snapshotListNames())) if handle else ()
+
+
+@dataclass(frozen=True)
+class NativeSnapshot:
+    """A snapshot that libvirt keeps of a domain, and the I(files) that it names: with format, where that is known.
+
+    They are those that the domain stood on at that moment, the overlays that were put on them, and saved memory.
+    """
+
+    domain: str
+    uuid: str
+    name: str
+    files: tuple[DiskFile, ...]
+
+
+def all_native_snapshots(host: Host) -> list[NativeSnapshot]:
+    """Return the snapshots that libvirt keeps of any domain; only domains that have one are looked at."""
+    found = []
+    for handle in host.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT):
+        with _gone_tolerated():
+            for snapshot in handle.listAllSnapshots():
+                root = ET.fromstring(snapshot.getXMLDesc())
+                files = tuple(_snapshot_files(root))
+                found.append(NativeSnapshot(handle.name(), handle.UUIDString(), snapshot.getName(), files))
+    return sorted(found, key=lambda snapshot: (snapshot.domain, snapshot.name))
+
+
+def _snapshot_files(root: ET.Element) -> Iterator[DiskFile]:
+    memory = root.find("memory")
+    if memory is not None and memory.get("file"):
+        yield DiskFile(memory.get("file", ""), "raw")
+    places = ("disks/disk", "domain/devices/disk", "inactiveDomain/devices/disk")
+    for disk in (disk for place in places for disk in root.iterfind(place)):
+        driver = disk.find("driver")
+        for source in disk.iter("source"):
+            path = source.get("file") or source.get("dev")
+            is_top = source is disk.find("source")
+            if path:
+                yield DiskFile(path, driver.get("type") if driver is not None and is_top else None)
+
+
+@contextlib.contextmanager
+def _gone_tolerated() -> Iterator[None]:
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_SNAPSHOT):
+            raise
 
 
 def has_saved_state(host: Host, name: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from ..disk.backing import Headers, Identity
 from ..disk.chain import backing_chain
 from .domains import Domain
 
@@ -20,19 +21,27 @@ def files_of(domain: Domain) -> set[str]:
     return used
 
 
+def files_under(domain: Domain, headers: Headers) -> dict[Identity, str]:
+    """Return the paths of L(files_of) by identity, with what definitions name besides, of all formats."""
+    named = [(disk.path, disk.format) for disk in domain.disks + domain.live_disks if disk.path]
+    named += [(path, None) for path in domain.layers]
+    found = {headers.identity(domain.nvram): domain.nvram} if domain.nvram else {}
+    for path, disk_format in named:
+        found.update(headers.chain(path, disk_format))
+    return found
+
+
 def users_of(paths: Iterable[str], domains: Iterable[Domain]) -> list[str]:
     """Return who uses any of the files, as C(desktop acct-001) or C(domain web1), in the order of I(domains)."""
     wanted = {os.path.realpath(path) for path in paths}
     return [describe(domain) for domain in domains if wanted & files_of(domain)]
 
 
-def users_below(directory: str, domains: Iterable[Domain]) -> list[str]:
-    """Return who uses any file in the directory or in a directory of it."""
-    prefix = os.path.realpath(directory) + os.sep
-    return [describe(domain) for domain in domains if any(path.startswith(prefix) for path in files_of(domain))]
-
-
 def describe(domain: Domain) -> str:
     """Return what the domain is to us, and its name."""
+    return f"{kind_of(domain)} {domain.name}"
+
+
+def kind_of(domain: Domain) -> str:
     kinds = {"source_vm": "source VM", "desktop": "desktop"}
-    return f"{kinds.get(domain.mark.kind, 'domain') if domain.mark else 'domain'} {domain.name}"
+    return kinds.get(domain.mark.kind, "domain") if domain.mark else "domain"

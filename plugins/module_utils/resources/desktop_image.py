@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..disk import sysprep
 from ..errors import Conflict, Damaged, NotFound
 from ..files import free_space
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
+from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import image_pool_path, refresh_pool
 from . import desktop_image_removal as removal
 from .desktop_image_import import find_version
@@ -45,6 +45,7 @@ from .desktop_image_rules import (
 )
 from .desktop_image_signing import observe_key, plan_signature
 from .desktop_image_source import (
+    SourceVm,
     read_source,
     remaining_disks,
     remove_source,
@@ -53,15 +54,16 @@ from .desktop_image_source import (
 from .desktop_image_target import target_version
 from .desktop_image_version import (
     PublishedVersion,
-    Usage,
     children_by_parent,
     image_result,
     read_version,
     version_result,
 )
+from .references import References, version_references
 from .source_vm_snapshot_options import Desired as SnapshotDesired
 from .source_vm_snapshot_state import Layered, read_layered, require_workable
 from .source_vm_snapshot_work import create as create_snapshot
+from .usage_at_a_glance import usage_at_a_glance
 
 
 class DesktopImage:
@@ -79,7 +81,7 @@ class DesktopImage:
         every = store.manifests()
         known = [manifest for manifest in every if manifest.image == desired.name]
         domain = next((domain for domain in domains if domain.name == desired.source_vm), None)
-        source = read_source(self.host, domain, domains, desired.snapshot) if domain else None
+        source = self._source(desired, domain, domains) if domain else None
         removed = removal.removed_versions(store, desired.name)
         taken = tuple(version for version, _entry in removed)
         if desired.request is not None:
@@ -90,8 +92,9 @@ class DesktopImage:
         manifest = next((manifest for manifest in known if manifest.version == version), None)
         published = None
         if manifest is not None:
-            usage = Usage(desired.pool, domains)
+            usage = usage_at_a_glance(self.host, store)
             published = read_version(store, manifest, usage, record, children_by_parent(every))
+        goes = manifest is not None and desired.state in ("absent", "unpublished")
         return Current(
             pool_path=path,
             architecture=self.host.architecture,
@@ -105,13 +108,19 @@ class DesktopImage:
             free=free_space(path),
             source=source,
             layered=self._layered(desired) if domain else None,
-            remaining_disks=remaining_disks(manifest.provenance, domains) if manifest else (),
+            remaining_disks=remaining_disks(self.host, manifest.provenance, domains) if manifest else (),
             operations=()
             if manifest or desired.source_vm is None
             else sysprep.checked_operations(desired.generalize_operations),
             signing_key=observe_key(desired, published),
+            references=tuple(version_references(self.host, store, manifest)) if goes else (),
             **observe_import(self.host, store, replace(desired, version=version), manifest),
         )
+
+    def _source(self, desired: Desired, domain: Domain, domains: Sequence[Domain]) -> SourceVm:
+        """Return the source VM; who else needs its disks only matters when they go away."""
+        references = References(self.host, domains) if desired.method == "convert" else None
+        return read_source(self.host, domain, references, desired.snapshot)
 
     def audit_log(self, desired: Desired, current: Current) -> AuditLog:
         return AuditLog(current.pool_path, self.host.files, desired.actor)
@@ -155,7 +164,7 @@ class DesktopImage:
         elif current.published is None:
             raise not_published(desired, current)
         if desired.state == "unpublished":
-            require_unused(desired, current.published, "unpublished")
+            require_unused(desired, current.references, "unpublished")
             yield from of_unpublishing(desired, current.published)
         else:
             yield from of_disabling(desired, current, desired.state == "disabled")

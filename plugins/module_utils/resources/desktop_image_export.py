@@ -27,7 +27,7 @@ from .desktop_image_export_work import (
     SPACE_ADVICE,
     export,
     manifest_sha256,
-    remove_workplace,
+    remove_leftover,
     set_access,
     write_checksum,
 )
@@ -159,11 +159,11 @@ class DesktopImageExport:
         before, after = _access(desired, state)
         if before != after:
             yield Change("set access of", path, lambda: set_access(files, path, desired.access), before, after)
-        for place in state.workplaces:
+        for place in state.leftovers:
             yield Change(
                 "remove",
                 f"what an interrupted export of {subject} left",
-                lambda place=place: remove_workplace(files, place),
+                lambda place=place: remove_leftover(files, place),
                 place,
                 None,
                 place,

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from ..catalog.bundle import SUFFIX as BUNDLE_SUFFIX
-from ..catalog.exports import Found, Origin, look_at
+from ..catalog.exports import Found, Origin, checksum_file, look_at, record_file
 from ..catalog.manifest import Manifest
 from ..catalog.naming import version_stem
 from ..disk.export_formats import FORMATS, Encoding
 from ..errors import BadInput, NotFound
+from ..files import unfinished_prefix
 from .desktop_image_export_options import PACKAGES, Desired
 
 _SUFFIXES = {name: "." + known.suffix for name, known in FORMATS.items()} | {"ova": ".ova", "bundle": BUNDLE_SUFFIX}
@@ -70,23 +71,27 @@ class Target:
         token = hashlib.sha256(known).hexdigest()[:16] if goes_on else secrets.token_hex(8)
         return os.path.join(self.directory, f".{self.file}.{token}{_PARTIAL}")
 
-    def workplaces(self) -> list[str]:
-        """Return the hidden directories that interrupted runs left."""
-        pattern = re.compile(rf"\.{re.escape(self.file)}\.[0-9a-f]{{16}}{re.escape(_PARTIAL)}")
+    def leftovers(self) -> list[str]:
+        """Return what interrupted runs left: hidden directories that the file was written in, and half a record."""
+        workplace = re.compile(rf"\.{re.escape(self.file)}\.[0-9a-f]{{16}}{re.escape(_PARTIAL)}")
+        halves = tuple(
+            unfinished_prefix(os.path.basename(beside(self.path))) for beside in (checksum_file, record_file)
+        )
         names = sorted(os.listdir(self.directory)) if os.path.isdir(self.directory) else []
-        return [os.path.join(self.directory, name) for name in names if pattern.fullmatch(name)]
+        found = (name for name in names if workplace.fullmatch(name) or name.startswith(halves))
+        return [os.path.join(self.directory, name) for name in found]
 
 
 @dataclass(frozen=True)
 class TargetState:
-    """What lies where a file of the export belongs. I(held) are the bytes that interrupted runs left of it."""
+    """What lies where a file of the export belongs. I(held) are the bytes that its I(leftovers) take up."""
 
     target: Target
     found: Found
     mode: int | None
     owner: int | None
     group: int | None
-    workplaces: tuple[str, ...]
+    leftovers: tuple[str, ...]
     held: int
 
     @property
@@ -134,7 +139,7 @@ def targets(desired: Desired, manifest: Manifest, manifest_sha256: str, file_for
 def read_states(wanted: tuple[Target, ...]) -> Iterator[TargetState]:
     """Yield what lies where the files belong."""
     for target in wanted:
-        workplaces = target.workplaces()
+        leftovers = target.leftovers()
         try:
             status = os.lstat(target.path)
         except FileNotFoundError:
@@ -145,8 +150,8 @@ def read_states(wanted: tuple[Target, ...]) -> Iterator[TargetState]:
             mode=status.st_mode & 0o7777 if status else None,
             owner=status.st_uid if status else None,
             group=status.st_gid if status else None,
-            workplaces=tuple(workplaces),
-            held=sum(_allocated(place) for place in workplaces),
+            leftovers=tuple(leftovers),
+            held=sum(_allocated(path) for path in leftovers),
         )
 
 
@@ -157,8 +162,7 @@ def _place(dest: str) -> tuple[str, str | None]:
     directory, file = os.path.split(os.path.abspath(dest))
     if not os.path.isdir(directory):
         raise NotFound(
-            f"dest: there is no directory {directory} on this host; make it, or end dest with / for a directory that is "
-            "made"
+            f"dest: there is no directory {directory} on this host; make it, or end dest with / to have it made"
         )
     return directory, file
 
@@ -178,5 +182,7 @@ def _require_fitting(desired: Desired, manifest: Manifest, file_format: str, fil
         )
 
 
-def _allocated(directory: str) -> int:
-    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in os.scandir(directory))
+def _allocated(path: str) -> int:
+    if not os.path.isdir(path):
+        return 0
+    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in os.scandir(path))

@@ -19,7 +19,7 @@ from ..appliance.writing import (
 )
 from ..catalog.bundle import MANIFEST, SIGNATURE, member_name
 from ..catalog.manifest import Manifest
-from ..catalog.naming import manifest_file
+from ..catalog.naming import manifest_file, signature_file
 from ..catalog.store import Store
 from ..disk.export_formats import Encoding
 from ..disk.exporting import add_member, sha256_of_part
@@ -32,10 +32,10 @@ _NO_DIGEST = "0" * 64
 
 def write_bundle(store: Store, manifest: Manifest, path: str, encoding: Encoding, verify: bool) -> None:
     """Write the bundle of the version (catalog/bundle.py), or go on with what lies at the path."""
-    at = store.full_path(manifest_file(manifest.image, manifest.version))
-    sources = {MANIFEST: at}
-    if os.path.exists(f"{at}.sig"):
-        sources[SIGNATURE] = f"{at}.sig"
+    sources = {MANIFEST: store.full_path(manifest_file(manifest.image, manifest.version))}
+    signature = store.full_path(signature_file(manifest.image, manifest.version))
+    if os.path.exists(signature):
+        sources[SIGNATURE] = signature
     disks = {disk.file for disk in manifest.disks}
     for name in sorted(manifest.files, key=lambda name: (name in disks, manifest.files.index(name))):
         sources[member_name(manifest, name)] = store.full_path(name)

@@ -23,7 +23,7 @@ from ..disk.merkle import digest_file
 from ..errors import Conflict, Damaged, ImagesError, from_os_error
 from ..files import Files, require_space, sync_directory
 from .desktop_image_export_files import NVRAM, Target, TargetState
-from .desktop_image_export_options import Access
+from .desktop_image_export_options import PACKAGES, Access
 from .desktop_image_export_packages import write_bundle, write_ova
 
 SPACE_ADVICE = "export to a larger file system"
@@ -68,11 +68,14 @@ def set_access(files: Files, path: str, access: Access) -> None:
     files.set_mode(path, access.mode)
 
 
-def remove_workplace(files: Files, directory: str) -> None:
-    """Remove a hidden directory with what an interrupted run left in it."""
-    for name in os.listdir(directory):
-        files.remove(os.path.join(directory, name))
-    files.remove_directory(directory)
+def remove_leftover(files: Files, path: str) -> None:
+    """Remove what an interrupted run left: a file, or a hidden directory with what is in it."""
+    if os.path.isdir(path):
+        for name in os.listdir(path):
+            files.remove(os.path.join(path, name))
+        files.remove_directory(path)
+    else:
+        files.remove(path)
 
 
 def _require_unchanged(store: Store, manifest: Manifest, states: Sequence[TargetState], subject: str) -> None:
@@ -87,11 +90,14 @@ def _require_unchanged(store: Store, manifest: Manifest, states: Sequence[Target
 
 def _require_sound(store: Store, manifest: Manifest, targets: Sequence[Target], subject: str) -> None:
     """Read the files that are to be exported, and raise Damaged unless they are what the manifest says."""
-    expected = {disk.file: disk.digest for disk in manifest.disks}
-    wanted = {target.disk for target in targets}
-    if wanted != {None} and not any(target.disk is None and target.origin.part != NVRAM for target in targets):
-        expected = {disk.file: disk.digest for number, disk in enumerate(manifest.disks) if number in wanted}
-    if manifest.nvram is not None:
+    formats, parts = {target.origin.format for target in targets}, {target.origin.part for target in targets}
+    numbers = {target.disk for target in targets}
+    expected = {
+        disk.file: disk.digest
+        for number, disk in enumerate(manifest.disks)
+        if number in numbers or not formats.isdisjoint(PACKAGES)
+    }
+    if manifest.nvram is not None and not parts.isdisjoint((NVRAM, "bundle")):
         expected[manifest.nvram.file] = manifest.nvram.digest
     for name, digest in expected.items():
         found = digest_file(store.full_path(name))
@@ -105,9 +111,9 @@ def _require_sound(store: Store, manifest: Manifest, targets: Sequence[Target], 
 def _write(store: Store, manifest: Manifest, state: TargetState, access: Access, verify: bool) -> None:
     target, files = state.target, store.files
     workplace = target.workplace()
-    for other in target.workplaces():
-        if other != workplace:
-            remove_workplace(files, other)
+    for path in target.leftovers():
+        if path != workplace:
+            remove_leftover(files, path)
     files.make_directory(workplace, 0o700)
     partial = os.path.join(workplace, target.file)
     try:
@@ -119,9 +125,9 @@ def _write(store: Store, manifest: Manifest, state: TargetState, access: Access,
         made = Export(target.origin, status.st_size, status.st_mtime_ns, sha256_of(partial))
         _name(files, state, partial, made, access)
     except (ImagesError, OSError):
-        remove_workplace(files, workplace)
+        remove_leftover(files, workplace)
         raise
-    remove_workplace(files, workplace)
+    remove_leftover(files, workplace)
 
 
 def _write_content(store: Store, manifest: Manifest, target: Target, partial: str, verify: bool) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ..catalog.audit import read_log
@@ -16,15 +17,17 @@ from ..catalog.naming import PARTIAL, Version, check_image_name, check_name
 from ..catalog.store import Store
 from ..files import is_locked
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import image_pool_path
-from .desktop_image_version import Usage, children_by_parent, image_result, read_version, version_result
+from .desktop_image_version import children_by_parent, image_result, read_version, version_result
+from .references import References
+from .usage_at_a_glance import usage_at_a_glance
 
 INFO_OPTIONS = {
     "pool": {"type": "str", "required": True},
     "name": {"type": "str"},
     "version": {"type": "str"},
     "marker": {"type": "str"},
+    "references": {"type": "bool", "default": False},
     "log": {"type": "bool", "default": False},
 }
 _STAGED = re.compile(r"(?P<image>[^@]+)@(?P<version>\d+\.\d+)\.[0-9a-f]{8}\.")
@@ -39,17 +42,23 @@ def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
         check_name(marker, "marker")
     wanted = Version.parse(params["version"]) if params["version"] is not None else None
     store = Store(image_pool_path(host, params["pool"]), host.files)
-    usage = Usage(params["pool"], list_domains(host))
+    usage, references = usage_at_a_glance(host, store), References(host)
     every = store.manifests()
     manifests = [manifest for manifest in every if name in (None, manifest.image)]
     records = {image: store.record(image) for image in {manifest.image for manifest in manifests}}
     children = children_by_parent(every)
-    versions = [
-        version_result(read_version(store, manifest, usage, records[manifest.image], children))
+    told = [
+        manifest
         for manifest in manifests
         if wanted in (None, manifest.version)
         and (marker is None or records[manifest.image].markers.get(marker) == manifest.version)
     ]
+    versions = [
+        version_result(read_version(store, manifest, usage, records[manifest.image], children)) for manifest in told
+    ]
+    if params["references"]:
+        for manifest, version in zip(told, versions):
+            version["references"] = [asdict(reference) for reference in references.of_version(store, manifest)]
     images = [
         image_result(records[image], [manifest.version for manifest in manifests if manifest.image == image])
         for image in sorted(records)

@@ -28,6 +28,7 @@ from ..hypervisor.hardware_template import hardware_facts, hardware_template
 from ..hypervisor.kvm_probe import usable_virt_type
 from .desktop_image_rules import SPACE_MARGIN
 from .desktop_image_source import SourceVm, read_source, require_publishable, require_removable
+from .references import References
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def _read_source_again(host: Host, publication: Publication) -> SourceVm:
     domain = next((domain for domain in domains if domain.name == publication.source_vm), None)
     if domain is None:
         raise WrongState(f"source VM {publication.source_vm} was removed while it was being published")
-    source = read_source(host, domain, domains, publication.snapshot)
+    references = References(host, domains) if publication.method == "convert" else None
+    source = read_source(host, domain, references, publication.snapshot)
     require_publishable(source, publication.snapshot)
     if publication.method == "convert":
         require_removable(source)

@@ -14,11 +14,11 @@ from ..catalog.store import Store
 from ..changes import Change
 from ..errors import Conflict, NotFound
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import refresh_pool
 from .desktop_image_options import Desired
 from .desktop_image_rules import Current, require_unused
-from .desktop_image_version import Usage, read_version, version_result
+from .desktop_image_version import version_result
+from .references import version_references
 
 Removed = Sequence[tuple[Version, Entry]]
 
@@ -46,7 +46,7 @@ def plan_absent(host: Host, desired: Desired, current: Current) -> Iterator[Chan
             yield _removal(host, desired, current, f"what is left of {desired.subject}", None)
         return
     require_event("delete", desired.subject, published.state, "wait until its copies are made")
-    require_unused(desired, published, "removed")
+    require_unused(desired, current.references, "removed")
     result, days = version_result(published), desired.quarantine_days
     before = {key: result[key] for key in ("state", "desktop_type", "markers", "description", "allocated")}
     detail = f"to the quarantine for {days} days" if days else "for good"
@@ -78,8 +78,7 @@ def _remove(host: Host, desired: Desired, current: Current) -> None:
     with store.version_lock(desired.name, desired.version), store.image_lock(desired.name):
         manifest = store.manifest(desired.name, desired.version)
         if manifest is not None:
-            usage = Usage(desired.pool, list_domains(host))
-            require_unused(desired, read_version(store, manifest, usage), "removed")
+            require_unused(desired, version_references(host, store, manifest), "removed")
         removal = Removal(desired.actor, "state: absent", desired.quarantine_days)
         store.remove_version(desired.name, desired.version, removal)
     refresh_pool(host, desired.pool)

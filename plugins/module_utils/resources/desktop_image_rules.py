@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..catalog.manifest import Provenance
@@ -23,6 +24,7 @@ from .desktop_image_source import (
     require_removable,
 )
 from .desktop_image_version import PublishedVersion
+from .references import MARKER, Reference
 from .source_vm_snapshot_state import Layered, require_workable
 
 SPACE_MARGIN = 64 * 1024 * 1024  # manifest, directories, and what generalising writes
@@ -37,7 +39,8 @@ class Current:
     are files of an interrupted run; I(remaining_disks) those of a converted source VM that is gone; I(operations) what
     a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it;
     I(signing_key) the fingerprint of the key that is to sign, when there is something to sign. I(contents) are what
-    would be imported, I(difference) tells that the version there is another than what is to be imported.
+    would be imported, I(difference) tells that the version there is another than what is to be imported. I(references)
+    say who needs a version that is to go.
     """
 
     pool_path: str
@@ -57,6 +60,7 @@ class Current:
     signing_key: str | None = None
     contents: Contents | None = None
     difference: str | None = None
+    references: tuple[Reference, ...] = ()
 
     @property
     def next_free(self) -> Version:
@@ -159,14 +163,15 @@ def _origin(snapshot: str | None) -> str:
     return "the state" if snapshot is None else f"snapshot {snapshot}"
 
 
-def require_unused(desired: Desired, published: PublishedVersion, deed: str) -> None:
+def require_unused(desired: Desired, references: Sequence[Reference], deed: str) -> None:
     """Raise InUse, naming the users, while anything stands on the version or points at it; I(deed) as C(removed)."""
-    if published.users:
+    users = [str(reference) for reference in references if reference.kind != MARKER]
+    if users:
         raise InUse(
-            f"{desired.subject} is not {deed}: it is used by {', '.join(published.users)}; remove them first",
-            users=list(published.users),
+            f"{desired.subject} is not {deed}: it is used by {', '.join(users)}; remove them first", users=users
         )
-    markers = [marker for marker in published.markers if marker not in desired.markers]
+    markers = [reference.name for reference in references if reference.kind == MARKER]
+    markers = [marker for marker in markers if marker not in desired.markers]
     if markers:
         raise InUse(
             f"{desired.subject} is not {deed}: marker {', '.join(markers)} is on it; move it to another version, "

@@ -17,7 +17,7 @@ from ..errors import Conflict, InUse, NotFound, WrongState
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, DomainDisk, list_domains, undefine_domain
 from ..hypervisor.snapshots import has_saved_state, native_snapshots
-from ..hypervisor.usage import users_of
+from .references import References
 from .source_vm_layers import own_layers, written_layer
 from .source_vm_snapshot_state import hardware_changes, read_layered, read_snapshots
 
@@ -37,7 +37,8 @@ class SourceVm:
 
     I(content) are the disks that are copied and I(nvram) the UEFI variables: those of the VM, or of the snapshot that
     is asked for. I(disks) tell whether they were written to since, I(chain) whether any file that they stand on was.
-    I(no_files) are targets of disks that are no regular files. I(users) are other domains that stand on its disks;
+    I(no_files) are targets of disks that are no regular files. I(users) are others that need its disks, where they were
+    looked for;
     I(space) bytes a copy may take. I(snapshots) are all that it has; I(has_layers) whether a snapshot was, or was to
     be, under its disks.
     """
@@ -80,8 +81,11 @@ def published_disks(domain: Domain) -> list[DomainDisk]:
     return [disk for disk in domain.disks if disk.device == "disk"]
 
 
-def read_source(host: Host, domain: Domain, domains: Iterable[Domain], snapshot: str | None = None) -> SourceVm:
-    """Look at the domain, or at its snapshot of that name, at the files of its disks, and at who else uses them.
+def read_source(
+    host: Host, domain: Domain, references: References | None = None, snapshot: str | None = None
+) -> SourceVm:
+    """Look at the domain, or at its snapshot of that name, at the files of its disks, and by I(references) who else
+    needs them.
 
     Where there is no such snapshot, I(snapshot) of what is returned is None. Raises Damaged for a broken manifest.
     """
@@ -103,7 +107,7 @@ def read_source(host: Host, domain: Domain, domains: Iterable[Domain], snapshot:
         nvram=nvram if nvram and os.path.exists(nvram) else None,
         missing=tuple(disk.path for disk in content if disk.path and not os.path.exists(disk.path)),
         no_files=tuple(disk.target for disk in content if disk not in there),
-        users=tuple(users_of(paths, [other for other in domains if other.uuid != domain.uuid])),
+        users=tuple(str(user) for user in references.of_files(paths, domain.uuid)) if references else (),
         snapshots=native_snapshots(host, domain.name) + tuple(known.name for known in read_snapshots(host, domain)),
         has_layers=any(len(own_layers(disk.path, disk.format, domain.name)) > 1 for disk in own if disk.path),
         has_saved_state=has_saved_state(host, domain.name),
@@ -231,11 +235,14 @@ def is_half_removed(source: SourceVm, provenance: Provenance) -> bool:
     )
 
 
-def remaining_disks(provenance: Provenance, domains: Iterable[Domain]) -> tuple[str, ...]:
+def remaining_disks(host: Host, provenance: Provenance, domains: Iterable[Domain]) -> tuple[str, ...]:
     """Return the disks of a converted source VM that are still there, as they were published and used by nobody."""
+    if provenance.method != "convert":
+        return ()
     there = [disk.path for disk in provenance.source_disks if os.path.isfile(disk.path)]
     unchanged = [path for path in there if read_source_disk(path) in provenance.source_disks]
-    return tuple(path for path in unchanged if not users_of([path], domains))
+    references = References(host, domains)
+    return tuple(path for path in unchanged if not references.of_files([path], besides=unchanged))
 
 
 def require_as_published(source: SourceVm, provenance: Provenance) -> None:
@@ -256,7 +263,7 @@ def remove_source(host: Host, provenance: Provenance) -> None:
     domains = list_domains(host)
     domain = next((domain for domain in domains if domain.uuid == provenance.source_uuid), None)
     if domain is not None:
-        require_as_published(read_source(host, domain, domains), provenance)
+        require_as_published(read_source(host, domain, References(host, domains)), provenance)
         undefine_domain(host, domain.name)
-    for path in remaining_disks(provenance, [other for other in domains if other is not domain]):
+    for path in remaining_disks(host, provenance, [other for other in domains if other is not domain]):
         host.files.remove(path)

@@ -17,29 +17,7 @@ from ..catalog.scrubs import Scrub
 from ..catalog.signing import signature_result
 from ..catalog.states import CopyFacts, combine, copy_state
 from ..catalog.store import Store
-from ..hypervisor.domains import Domain
-from ..hypervisor.usage import describe, files_of
-
-
-class Usage:
-    """Who uses which files and which versions of one image pool; every domain is read once."""
-
-    def __init__(self, pool: str, domains: Iterable[Domain]) -> None:
-        self._of_file: dict[str, list[str]] = defaultdict(list)
-        self._of_version: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for domain in domains:
-            for path in files_of(domain):
-                self._of_file[path].append(describe(domain))
-            facts = domain.mark.facts if domain.mark and domain.mark.kind == "desktop" else {}
-            if facts.get("image_pool") == pool:
-                self._of_version[facts.get("image", ""), facts.get("version", "")].append(describe(domain))
-
-    def users(self, manifest: Manifest, paths: Iterable[str]) -> list[str]:
-        """Return the domains whose backing chains hold one of the files, and the desktops made from the version."""
-        users = set(self._of_version.get((manifest.image, str(manifest.version)), []))
-        for path in paths:
-            users.update(self._of_file.get(os.path.realpath(path), []))
-        return sorted(users)
+from .usage_at_a_glance import Usage
 
 
 @dataclass(frozen=True)

@@ -7,49 +7,28 @@ There is no register: a desktop is a domain with the mark of its pool (hyperviso
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..catalog.store import Store
-from ..catalog.trust import require_trusted_copy
 from ..changes import Change
-from ..disk.verified import VerifiedFiles
-from ..errors import Conflict, InUse
-from ..files import ReadOnlyFiles, require_space
+from ..errors import Conflict, InUse, Refused
+from ..files import require_space
 from ..hypervisor.connection import Host
-from ..hypervisor.desktop_domain import Overrides, has_agent_channel
 from ..hypervisor.desktop_power import shut_down_all, wait_for_agents
-from ..hypervisor.domains import Domain, list_domains, start_domain
+from ..hypervisor.domains import start_domain
 from ..hypervisor.editing import set_autostart
-from ..hypervisor.kvm_probe import usable_virt_type
-from ..hypervisor.networks import require_networks
-from ..hypervisor.pools import image_pool_path
-from ..hypervisor.usage import describe, files_of
+from ..sizes import human_size
+from .desktop_pool_batch import step
 from .desktop_pool_blueprint import Blueprint
-from .desktop_pool_desktops import Desktop, desktop_result, list_desktops
-from .desktop_pool_names import file_prefix, is_desktop_file
+from .desktop_pool_changes import batch_changes, note_changes, sides
+from .desktop_pool_current import Current, observe
+from .desktop_pool_desktops import Desktop, require_files_free
 from .desktop_pool_options import OPTIONS, Desired
-from .desktop_pool_report import INFO_OPTIONS, collect, pool_result, pools_of
+from .desktop_pool_push import Aims, Push, plan_push, require_not_failed
+from .desktop_pool_report import INFO_OPTIONS, Target, collect, pool_result, pools_of
 from .desktop_pool_work import DesktopWork
 
-__all__ = ["INFO_OPTIONS", "OPTIONS", "DesktopPool", "collect"]
-
-
-@dataclass(frozen=True)
-class Current:
-    """The desktops of the pool as they are, and the blueprint of what they are to be.
-
-    I(strangers) are domains that have a wanted name but are no desktop of the pool, by name; I(users) who else uses
-    the files of a desktop, by the desktop's name; I(leftovers) files of desktops that nothing uses.
-    """
-
-    desktops: tuple[Desktop, ...] = ()
-    blueprint: Blueprint | None = None
-    strangers: Mapping[str, str] = field(default_factory=dict)
-    users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    leftovers: tuple[str, ...] = ()
+__all__ = ["INFO_OPTIONS", "OPTIONS", "Current", "DesktopPool", "collect"]
 
 
 class DesktopPool:
@@ -62,41 +41,10 @@ class DesktopPool:
         self.host = host
 
     def observe(self, desired: Desired) -> Current:
-        domains = list_domains(self.host)
-        desktops = tuple(list_desktops(self.host, domains, desired.name))
-        blueprint = self._blueprint(desired) if desired.present else None
-        names = {name for _index, name in desired.names}
-        ours = {desktop.name for desktop in desktops}
-        used = {domain.name: files_of(domain) for domain in domains}
-        return Current(
-            desktops=desktops,
-            blueprint=blueprint,
-            strangers={d.name: describe(d) for d in domains if d.name in names and d.name not in ours},
-            users={desktop.name: _other_users(desktop, domains, used) for desktop in desktops},
-            leftovers=tuple(_leftovers(desktops, names | ours, blueprint, set().union(*used.values()))),
-        )
-
-    def _blueprint(self, desired: Desired) -> Blueprint:
-        path = image_pool_path(self.host, desired.image_pool)
-        store = Store(path, ReadOnlyFiles())
-        virt_type = usable_virt_type(self.host) if desired.virt_type == "auto" else desired.virt_type
-        require_networks(self.host, desired.networks or ())
-        blueprint = Blueprint(
-            pool=desired.name,
-            image_pool=desired.image_pool,
-            image_pool_path=path,
-            manifest=store.resolve(desired.image, desired.version, desired.marker),
-            marker=desired.marker or "",
-            clone=desired.clone,
-            persistent=desired.persistent,
-            overrides=Overrides(virt_type, desired.vcpus, desired.memory, desired.networks),
-        )
-        blueprint.require_deployable(store, self.host.architecture)
-        require_trusted_copy(store, blueprint.manifest, desired.trusted, VerifiedFiles(self.host.files))
-        return blueprint
+        return observe(self.host, desired)
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
-        work = DesktopWork(self.host, desired.name, current.desktops, current.blueprint)
+        work = DesktopWork(self.host, desired.name, current.desktops)
         yield from work.steps(self._changes(desired, current, work))
 
     def _changes(self, desired: Desired, current: Current, work: DesktopWork) -> Iterator[Change]:
@@ -105,51 +53,74 @@ class DesktopPool:
         kept = [desktop for desktop in current.desktops if desktop.index in names]
         _require_removable(surplus, current, desired)
         _require_names(names, kept, current.strangers)
+        _require_data_sizes(desired, current)
         if current.leftovers:
             yield Change(
                 "remove", f"files left over in desktop pool {desired.name}",
                 lambda: work.remove_files(current.leftovers), {"files": list(current.leftovers)},
             )  # fmt: skip
         for desktop in surplus:
-            yield Change("remove", f"desktop {desktop.name}", _do(work.remove, desktop), _told(desktop))
+            remove = step(work.remove, desktop, desired.remove_data)
+            stays = "its data disk stays" if desktop.data_disk and not desired.remove_data else ""
+            yield Change("remove", f"desktop {desktop.name}", remove, _told(desktop), detail=stays)
         if current.blueprint is not None:
-            yield from self._changes_of_kept(desired, current.blueprint, kept, current, work)
+            yield from self._changes_of_kept(desired, current, kept, work)
 
     def _changes_of_kept(
-        self, desired: Desired, blueprint: Blueprint, kept: Sequence[Desktop], current: Current, work: DesktopWork
+        self, desired: Desired, current: Current, kept: Sequence[Desktop], work: DesktopWork
     ) -> Iterator[Change]:
-        stale = [desktop for desktop in kept if blueprint.replaces(desktop) and not desktop.altered]
-        pushed = [desktop for desktop in stale if not desktop.off] if desired.push == "force" else []
-        ready = [desktop for desktop in stale if desktop.off or desktop in pushed]
-        new = [(index, name) for index, name in desired.names if index not in {desktop.index for desktop in kept}]
-        _require_files_free([d for d in ready if blueprint.replaces_content(d)], current)
-        copies = len(new) + len([desktop for desktop in ready if blueprint.replaces_content(desktop)])
-        needed = copies * blueprint.space_needed()
-        if needed:
-            require_space(blueprint.image_pool_path, needed, f"making {copies} {desired.clone} clones")
-        stopped = [desktop for desktop in kept if desired.started is False and desktop.domain.running]
-        yield from self._stop([d for d in pushed if d.domain.running], desired, force=True)
-        yield from self._stop([d for d in stopped if d not in pushed], desired, force=desired.force)
+        aims = Aims(current.blueprint, current.settled)
+        push = plan_push(desired, aims, kept, current.now, current.occupied)
+        there = {desktop.index for desktop in kept}
+        new = [(index, name) for index, name in desired.names if index not in there]
+        blueprint = _for_new_ones(desired, aims, kept) if new else aims.blueprint
+        self._require_room(desired, current, kept, push, blueprint, len(new))
+        moved = {move.desktop.name for move in push.moved}
+        stopped = [d for d in kept if desired.started is False and d.domain.running and d.name not in moved]
+        yield from note_changes(desired, current.found, aims.blueprint, push, work)
+        for desktop in push.accepted:
+            accept = step(work.accept, desktop)
+            yield Change("accept", f"desktop {desktop.name}", accept, detail=f"{desktop.reference.told}, without proof")
+        forced = [d for d in stopped if d.name in push.quiet]
+        yield from self._stop(forced, desired, force=True)
+        yield from self._stop([d for d in stopped if d not in forced], desired, force=desired.force)
         for desktop in kept:
-            yield from self._bring_up_to_date(desired, blueprint, desktop, work, desktop in ready)
+            size = current.data_sizes.get(desktop.name, 0)
+            yield from self._bring_up_to_date(desired, desktop, work, push.quiet.get(desktop.name), size)
+        yield from batch_changes(desired, push, work)
         told = {**blueprint.told(), "autostart": desired.autostart} if new else {}
         for index, name in new:
-            disks = [disk.path for disk in blueprint.new_storage(name).disks]
-            create = _do(work.create, index, name, desired.autostart)
+            disks = [disk.path for disk in blueprint.storage_of_new(name).disks]
+            create = step(work.create, index, name, blueprint, desired.autostart)
             after = {**told, "disks": disks}
             yield Change("create", f"desktop {name}", create, None, after, blueprint.description)
-        yield from self._power_on(desired, blueprint, kept, pushed, [name for _index, name in new])
+        yield from self._power_on(desired, blueprint, [d for d in kept if d.name not in moved], [n for _i, n in new])
+
+    def _require_room(
+        self, desired: Desired, current: Current, kept: Sequence[Desktop], push: Push, blueprint: Blueprint, new: int
+    ) -> None:
+        """Raise InUse when disks that are to go are used, and NoSpace when there is no room for those that come."""
+        aims = {**{move.desktop.name: move.blueprint for move in push.moved}, **push.quiet}
+        replaced = [d for d in kept if d.name in aims and aims[d.name].replaces_content(d)]
+        _require_files_free(replaced, current)
+        needed = new * blueprint.space_needed() + sum(aims[desktop.name].space_needed() for desktop in replaced)
+        if needed:
+            purpose = f"making {new + len(replaced)} {desired.clone} clones"
+            require_space(blueprint.image_pool_path, needed, purpose)
 
     def _bring_up_to_date(
-        self, desired: Desired, blueprint: Blueprint, desktop: Desktop, work: DesktopWork, ready: bool
+        self, desired: Desired, desktop: Desktop, work: DesktopWork, blueprint: Blueprint | None, data_size: int
     ) -> Iterator[Change]:
         subject = f"desktop {desktop.name}"
-        if ready:
+        if blueprint is not None:
             verb = "replace disks of" if blueprint.replaces_content(desktop) else "redefine"
-            yield Change(verb, subject, _do(work.redefine, desktop), *_sides(blueprint, desktop), blueprint.description)
-        elif not blueprint.wishes.items() <= desktop.facts.items():
-            wanted = {"follows": desired.follows}
-            yield Change("assign", subject, _do(work.note_wishes, desktop), _follows(desktop), wanted, desired.follows)
+            redefine = step(work.redefine, desktop, blueprint)
+            yield Change(verb, subject, redefine, *sides(blueprint, desktop), blueprint.description)
+        if desired.data_disk and desktop.data_disk and desktop.off and data_size < desired.data_disk:
+            yield Change(
+                "grow", f"data disk of desktop {desktop.name}", step(work.grow_data, desktop, desired.data_disk),
+                {"data disk": data_size}, {"data disk": desired.data_disk},
+            )  # fmt: skip
         if desired.autostart != desktop.domain.autostart:
             yield Change(
                 "autostart" if desired.autostart else "stop autostarting", subject,
@@ -167,20 +138,19 @@ class DesktopPool:
             )  # fmt: skip
 
     def _power_on(
-        self, desired: Desired, blueprint: Blueprint, kept: Sequence[Desktop], pushed: Sequence[Desktop], new: list[str]
+        self, desired: Desired, blueprint: Blueprint, kept: Sequence[Desktop], new: list[str]
     ) -> Iterator[Change]:
         if desired.started is False:
             return
-        off = [d.name for d in kept if not d.domain.running] + new if desired.started else []
-        starting = off + [d.name for d in pushed if d.domain.running]
+        starting = [d.name for d in kept if not d.domain.running] + new if desired.started else []
         for name in sorted(starting):
             before = None if name in new else {"state": "stopped"}
-            yield Change("start", f"desktop {name}", _do(start_domain, self.host, name), before, {"state": "running"})
-        silent = [d.name for d in kept if d.domain.running and not d.agent and d.name not in starting]
+            yield Change("start", f"desktop {name}", step(start_domain, self.host, name), before, {"state": "running"})
+        silent = [d.name for d in kept if d.domain.running and not d.agent]
         waited_for = sorted(starting + silent)
         if not desired.wait or not waited_for:
             return
-        if not has_agent_channel(blueprint.manifest.hardware):
+        if not blueprint.proves_itself:
             raise Conflict(
                 f"image {desired.image} {blueprint.version} has no guest agent channel, so that no agent can answer; "
                 "say wait: false, or publish a version whose source VM has one"
@@ -195,11 +165,40 @@ class DesktopPool:
         if blueprint is None:
             found = pools_of(self.host, current.desktops)
             return found[0] if found else None
-        desktops = [
-            desktop_result(desktop, blueprint.version, not desktop.off and bool(blueprint.differences(desktop)))
+        aims = Aims(blueprint, current.settled)
+        differing = [
+            desktop.name
             for desktop in current.desktops
+            if not desktop.off and (aims.of(desktop) or blueprint).differences(desktop)
         ]
-        return pool_result(blueprint.pool, desktops)
+        target = Target(blueprint.reference, blueprint.blocked)
+        return pool_result(blueprint.pool, current.desktops, target, current.found, differing)
+
+
+def _for_new_ones(desired: Desired, aims: Aims, kept: Sequence[Desktop]) -> Blueprint:
+    """Return what new desktops are made from. Raises Refused when that makes none, PushFailed when it failed."""
+    blueprint = aims.of_new()
+    if blueprint is None:
+        rollout = aims.blueprint.rollout
+        raise Refused(
+            f"desktop pool {desired.name} lacks desktops, which get {rollout.origin.told} while {rollout.of.told} is "
+            f"{rollout.state}, but {rollout.origin.told} cannot be deployed any more; promote {rollout.of.version}, or "
+            "have the pool follow another version"
+        )
+    if blueprint.blocked:
+        raise Refused(f"desktop pool {desired.name} lacks desktops, but none are made: {blueprint.blocked}")
+    if not desired.retry:
+        require_not_failed(desired.name, blueprint.reference, kept)
+    return blueprint
+
+
+def _require_data_sizes(desired: Desired, current: Current) -> None:
+    larger = [name for name, size in current.data_sizes.items() if size > (desired.data_disk or size)]
+    if larger:
+        raise Conflict(
+            f"data_disk.size: the data disks of {', '.join(larger)} have {human_size(current.data_sizes[larger[0]])}, "
+            f"more than {human_size(desired.data_disk)}; a disk with data is not made smaller: say the size it has"
+        )
 
 
 def _require_removable(surplus: Sequence[Desktop], current: Current, desired: Desired) -> None:
@@ -220,12 +219,7 @@ def _require_removable(surplus: Sequence[Desktop], current: Current, desired: De
 
 def _require_files_free(desktops: Iterable[Desktop], current: Current) -> None:
     for desktop in desktops:
-        users = current.users.get(desktop.name, ())
-        if users:
-            raise InUse(
-                f"the disks of desktop {desktop.name} are not removed: {', '.join(users)} use them; remove those first",
-                users=list(users),
-            )
+        require_files_free(desktop, current.users.get(desktop.name, ()))
 
 
 def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers: Mapping[str, str]) -> None:
@@ -242,45 +236,5 @@ def _require_names(names: Mapping[int, str], kept: Sequence[Desktop], strangers:
         )
 
 
-def _other_users(desktop: Desktop, domains: Iterable[Domain], used: Mapping[str, set[str]]) -> tuple[str, ...]:
-    own = {os.path.realpath(path) for path in desktop.files}
-    return tuple(describe(domain) for domain in domains if domain.name != desktop.name and own & used[domain.name])
-
-
-def _leftovers(desktops: Iterable[Desktop], names: set[str], blueprint: Blueprint | None, used: set[str]) -> list[str]:
-    """Return the files of desktops of these names, made on this host, that no domain uses."""
-    with_snapshots = {desktop.name for desktop in desktops if desktop.snapshots}
-    directories = {os.path.dirname(path) for desktop in desktops for path in desktop.files}
-    if blueprint is not None:
-        directories.add(blueprint.directory)
-    found = []
-    for directory in sorted(directories):
-        for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
-            desktop = name.partition(".")[0]
-            ours = desktop in names - with_snapshots and name.startswith(file_prefix(desktop))
-            path = os.path.join(directory, name)
-            if ours and is_desktop_file(name, desktop) and os.path.realpath(path) not in used:
-                found.append(path)
-    return found
-
-
-def _sides(blueprint: Blueprint, desktop: Desktop) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return before and after of what is not as wanted."""
-    wanted = blueprint.wanted_traits(desktop)
-    differing = blueprint.differences(desktop)
-    content = {key: desktop.facts[key] for key in blueprint.content if desktop.facts[key] != blueprint.content[key]}
-    before = {**content, **{name: desktop.traits.told(name) for name in differing}}
-    return before, {**{key: blueprint.content[key] for key in content}, **{n: wanted.told(n) for n in differing}}
-
-
 def _told(desktop: Desktop) -> dict[str, Any]:
     return {**{key: desktop.facts[key] for key in ("image_pool", "image", "version")}, "state": desktop.state}
-
-
-def _follows(desktop: Desktop) -> dict[str, str]:
-    facts = desktop.facts
-    return {"follows": f"{facts['wanted_image']} {facts['marker'] or facts['wanted_version']}"}
-
-
-def _do(function: Callable[..., object], *arguments: Any) -> Callable[[], object]:
-    return lambda: function(*arguments)

@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..catalog.manifest import Manifest
-from ..catalog.naming import DESKTOPS, version_stem
+from ..catalog.naming import DESKTOPS, Version, version_stem
+from ..catalog.record import ImageRecord
 from ..catalog.store import Store
 from ..desktop_types import require
-from ..errors import Damaged, Refused
+from ..errors import Conflict, Damaged, Refused
 from ..hypervisor.desktop_domain import (
     Identity,
     Overrides,
@@ -22,17 +23,27 @@ from ..hypervisor.desktop_domain import (
     build_definition,
     count_cards,
     data_disks,
+    has_agent_channel,
+    new_data_disk,
     new_mac,
 )
 from ..hypervisor.desktop_traits import Traits, read_traits
+from ..hypervisor.hardware import read_hardware
 from ..hypervisor.metadata import Mark
+from ..sizes import human_size
 from .desktop_pool_desktops import Desktop
-from .desktop_pool_names import check_file_name, file_prefix
+from .desktop_pool_names import check_file_name, data_disk_file, file_prefix
+from .desktop_pool_rollout import Reference, Rollout
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What every desktop of the pool is made from. I(marker) is empty when the version is named itself."""
+    """What desktops of the pool are made from. I(marker) is empty when the version is named itself.
+
+    I(follows) are the wishes of the pool where they are not those of this version: while a rollout is pending, most
+    desktops are not to have what the pool follows. I(blocked) says why no desktop gets the version, if none does.
+    I(data_size) is the size of a data disk that each desktop is to have, in bytes.
+    """
 
     pool: str
     image_pool: str
@@ -42,6 +53,11 @@ class Blueprint:
     clone: str
     persistent: bool
     overrides: Overrides
+    data_size: int | None = None
+    blocked: str = ""
+    follows: Mapping[str, str] | None = None
+    rollout: Rollout | None = None
+    canaries: frozenset[int] = frozenset()
 
     @property
     def version(self) -> str:
@@ -60,12 +76,28 @@ class Blueprint:
     @property
     def wishes(self) -> dict[str, str]:
         """What the mark of each desktop says of the version that it is to have, whatever it has now."""
+        if self.follows is not None:
+            return dict(self.follows)
         return {
             "marker": self.marker,
             "wanted_image_pool": self.image_pool,
             "wanted_image": self.manifest.image,
             "wanted_version": "" if self.marker else self.version,
         }
+
+    @property
+    def reference(self) -> Reference:
+        return Reference(self.image_pool, self.manifest.image, self.version)
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether a desktop of this version can show that it is well: by its guest agent."""
+        return has_agent_channel(self.manifest.hardware)
+
+    def notes(self, index: int) -> dict[str, str]:
+        """What the mark of a desktop says of what it is to follow, and of the rollout."""
+        rollout = self.rollout.facts if self.rollout else {}
+        return {**self.wishes, **rollout, **({"canary": "true"} if index in self.canaries else {})}
 
     @property
     def content(self) -> dict[str, str]:
@@ -92,6 +124,30 @@ class Blueprint:
                 f"image {manifest.image} {self.version} is damaged in {self.image_pool_path}: {', '.join(damage)}; "
                 "restore the files from another copy of the version, or publish a new version"
             )
+
+    def with_terms_of(self, record: ImageRecord) -> Blueprint:
+        """Return the blueprint as the image's record allows it: whether new desktops are made, and the least hardware.
+
+        Raises Conflict when the task says less than that.
+        """
+        edits = record.edits_of(self.manifest.version)
+        image = read_hardware(self.manifest.hardware)
+        vcpus = self._least("vcpus", self.overrides.vcpus, image.vcpus, edits.minimum_vcpus, str)
+        memory = self._least("memory", self.overrides.memory, image.memory, edits.minimum_memory, human_size)
+        blocked = blocked_because(record, self.manifest.version)
+        return replace(self, overrides=replace(self.overrides, vcpus=vcpus, memory=memory), blocked=blocked)
+
+    def _least(
+        self, what: str, said: int | None, of_image: int, minimum: int | None, told: Callable[[int], str]
+    ) -> int | None:
+        if minimum is None:
+            return said
+        if said is not None and said < minimum:
+            raise Conflict(
+                f"{what}: {told(said)} is less than what image {self.manifest.image} {self.version} needs; give "
+                f"{told(minimum)} or more"
+            )
+        return minimum if said is None and of_image < minimum else said
 
     def space_needed(self) -> int:
         """Return how many bytes a new desktop takes up at most before it is started."""
@@ -122,8 +178,21 @@ class Blueprint:
         hardware = {field: traits.told(field) for field in ("vcpus", "memory", "virt_type")}
         return {**self.content, "persistent": self.persistent, **hardware}
 
+    def data_path(self, name: str) -> str:
+        """Return where the data disk of the desktop of this name lies."""
+        return check_file_name(os.path.join(self.directory, data_disk_file(name)), name)
+
+    def _new_data(self, name: str) -> tuple[str, ...]:
+        if self.data_size is None:
+            return ()
+        return (new_data_disk(self.data_path(name), self.manifest.disks[0].bus),)
+
+    def storage_of_new(self, name: str) -> Storage:
+        """Return the files that a new desktop of this name gets. Raises BadInput when their names are too long."""
+        return self.new_storage(name, self._new_data(name))
+
     def new_storage(self, name: str, data: tuple[str, ...] = ()) -> Storage:
-        """Return the files that a desktop of this name gets. Raises BadInput when their names are too long."""
+        """Return the files of the version that a desktop gets. Raises BadInput when their names are too long."""
         suffix = "qcow2" if self.clone == "linked" else "raw"
         disks = tuple(
             SystemDisk(disk.target, self._own(name, f"disk{index}.{suffix}"), self._backing(disk.file))
@@ -137,6 +206,8 @@ class Blueprint:
         """Return the files that the desktop keeps when its content stays, or gets when its content is replaced."""
         paths = {disk.target: disk.path for disk in desktop.own_disks if disk.path}
         data = data_disks(desktop.domain.xml, list(paths.values()))
+        if desktop.data_disk is None:
+            data += self._new_data(desktop.name)
         if self.replaces_content(desktop):
             return self.new_storage(desktop.name, data)
         kept = tuple(
@@ -158,15 +229,18 @@ class Blueprint:
         new = tuple(new_mac(taken_macs) for _card in range(cards - len(identity.macs)))
         return replace(identity, macs=identity.macs[:cards] + new)
 
-    def definition(self, index: int, identity: Identity, storage: Storage) -> str:
-        """Return the definition of desktop number I(index)."""
+    def definition(
+        self, index: int, identity: Identity, storage: Storage, further: Mapping[str, str] | None = None
+    ) -> str:
+        """Return the definition of desktop number I(index); I(further) is what else its mark says."""
         facts = {
             "pool": self.pool,
             "index": str(index),
             "uuid": identity.uuid,
             **self.content,
             "persistent": "true" if self.persistent else "false",
-            **self.wishes,
+            **self.notes(index),
+            **(further or {}),
         }
         return build_definition(self.manifest.hardware, self.overrides, identity, storage, Mark("desktop", facts))
 
@@ -179,6 +253,16 @@ class Blueprint:
     def _own(self, desktop: str, what: str) -> str:
         stem = version_stem(self.manifest.image, self.manifest.version)
         return check_file_name(os.path.join(self.directory, f"{file_prefix(desktop)}{stem}.{what}"), desktop)
+
+
+def blocked_because(record: ImageRecord, version: Version) -> str:
+    """Return why desktops do not get the version, or nothing."""
+    if record.is_disabled(version):
+        whole = f"image {record.image} is disabled" if record.disabled else f"{record.image} {version} is disabled"
+        return f"{whole}; enable it, or have the pool follow another version"
+    if record.is_prepared(version):
+        return f"{record.image} {version} is not published yet; publish it, or have the pool follow another version"
+    return ""
 
 
 def macs_of(definitions: Iterable[str]) -> set[str]:

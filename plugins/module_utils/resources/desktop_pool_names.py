@@ -67,6 +67,16 @@ def file_prefix(desktop: str) -> str:
     return f"{desktop}.{host_label()}."
 
 
+def data_disk_file(desktop: str) -> str:
+    """Return the name of the file of the desktop's own data disk. It never passes for a file of a version."""
+    return f"{file_prefix(desktop)}data.qcow2"
+
+
+def kept_definition_file(desktop: str, image: str, version: str) -> str:
+    """Return the name of the file that keeps a desktop's definition while it tries another version."""
+    return f"{file_prefix(desktop)}{image}@{version}.domain.xml"
+
+
 def check_file_name(path: str, desktop: str) -> str:
     """Return I(path), when the name is short enough for libvirt to put its own suffix behind it."""
     longest = os.path.basename(path) + transient_suffix(desktop)
@@ -84,8 +94,9 @@ def transient_suffix(desktop: str) -> str:
 
 
 def is_desktop_file(name: str, desktop: str) -> bool:
-    """Whether a file of this name was made for the desktop: a disk, UEFI variables, changes that are to be dropped."""
-    suffix = re.escape(transient_suffix(desktop))
-    return bool(
-        re.match(rf"^{re.escape(desktop)}\.[a-z0-9-]+\.[^@]+@\d+\.\d+\.(disk\d+\.(qcow2|raw)({suffix})?|nvram)$", name)
-    )
+    """Whether a file of this name was made for the desktop, from a version of an image.
+
+    It is a disk, UEFI variables, changes that are to be dropped, or the definition of the version before.
+    """
+    what = rf"(disk\d+\.(qcow2|raw)({re.escape(transient_suffix(desktop))})?|nvram|domain\.xml)"
+    return bool(re.match(rf"^{re.escape(desktop)}\.[a-z0-9-]+\.[^@]+@\d+\.\d+\.{what}$", name))

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ..catalog import trust
 from ..catalog.naming import Version, check_name
 from ..errors import BadInput
 from ..hypervisor.virt_install import NetworkHardware
-from ..sizes import parse_memory
+from ..sizes import MEBIBYTE, parse_memory, parse_size
 from .desktop_pool_names import desktop_name
+from .desktop_pool_rollout import Wishes
+from .desktop_pool_shares import Share, parse_share, parse_time
 
 MOST_DESKTOPS = 10_000
 
@@ -44,7 +47,17 @@ OPTIONS = {
     "virt_type": {"type": "str", "choices": ["auto", "kvm", "qemu"], "default": "auto"},
     "autostart": {"type": "bool", "default": False},
     "started": {"type": "bool"},
-    "push": {"type": "str", "choices": ["on_shutdown", "force"], "default": "on_shutdown"},
+    "data_disk": {"type": "dict", "options": {"size": {"type": "str", "required": True}}},
+    "remove_data": {"type": "bool", "default": False},
+    "push": {"type": "str", "choices": ["on_shutdown", "wait_for_logoff", "force"], "default": "on_shutdown"},
+    "logoff_timeout": {"type": "int", "default": 0},
+    "start_at": {"type": "str"},
+    "batch": {"type": "str"},
+    "canary": {"type": "str"},
+    "promote": {"type": "str"},
+    "cancel": {"type": "str"},
+    "agent_deadline": {"type": "int"},
+    "retry": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
@@ -54,7 +67,11 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Desired:
-    """A desktop pool as it is wanted. I(names) are those of the desktops, by number; I(memory) in bytes."""
+    """A desktop pool as it is wanted. I(names) are those of the desktops, by number; I(memory) in bytes.
+
+    I(data_disk) is the size of the data disk of each desktop, in bytes; I(rollout) what is said of going over to
+    another version; I(agent_deadline) seconds, 0 for no proof.
+    """
 
     name: str
     present: bool
@@ -71,7 +88,15 @@ class Desired:
     virt_type: str = "auto"
     autostart: bool = False
     started: bool | None = None
+    data_disk: int | None = None
+    remove_data: bool = False
     push: str = "on_shutdown"
+    logoff_timeout: int = 0
+    start_at: datetime | None = None
+    batch: Share | None = None
+    rollout: Wishes = field(default_factory=Wishes)
+    agent_deadline: int = 300
+    retry: bool = False
     wait: bool = False
     timeout: int = 300
     force: bool = False
@@ -81,13 +106,14 @@ class Desired:
     def from_params(cls, params: dict[str, Any]) -> Desired:
         name = check_name(params["name"], "name")
         if params["state"] == "absent":
-            return cls(name=name, present=False, force=params["force"])
+            return cls(name=name, present=False, force=params["force"], remove_data=params["remove_data"])
         if params["version"] is not None:
             Version.parse(params["version"])
         if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
             raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
-        if params["timeout"] < 0:
-            raise BadInput(f"timeout: {params['timeout']} is not a number of seconds; give 0 or more, as 300")
+        for option in ("timeout", "logoff_timeout", "agent_deadline"):
+            if params[option] is not None and params[option] < 0:
+                raise BadInput(f"{option}: {params[option]} is not a number of seconds; give 0 or more, as 300")
         return cls(
             name=name,
             present=True,
@@ -104,7 +130,15 @@ class Desired:
             virt_type=params["virt_type"],
             autostart=params["autostart"],
             started=params["started"],
+            data_disk=_data_disk(params["data_disk"]),
+            remove_data=params["remove_data"],
             push=params["push"],
+            logoff_timeout=params["logoff_timeout"],
+            start_at=parse_time(params["start_at"], "start_at"),
+            batch=parse_share(params["batch"], "batch"),
+            rollout=_rollout(params),
+            agent_deadline=params["timeout"] if params["agent_deadline"] is None else params["agent_deadline"],
+            retry=params["retry"],
             wait=params["wait"],
             timeout=params["timeout"],
             force=params["force"],
@@ -122,6 +156,22 @@ def _names(pattern: str, pool: str, count: int) -> tuple[tuple[int, str], ...]:
         raise BadInput(f"count: {count} is not a number of desktops; give 0 to {MOST_DESKTOPS}")
     desktop_name(pattern, pool, 1)  # a wrong pattern is told of an empty pool too
     return tuple((index, desktop_name(pattern, pool, index)) for index in range(1, count + 1))
+
+
+def _data_disk(data_disk: dict[str, Any] | None) -> int | None:
+    if data_disk is None:
+        return None
+    size = parse_size(data_disk["size"], "data_disk.size")
+    if size < MEBIBYTE:
+        raise BadInput(f"data_disk.size: {data_disk['size']!r} is {size} bytes, too little; name a unit, as 10GiB")
+    return -(-size // MEBIBYTE) * MEBIBYTE
+
+
+def _rollout(params: dict[str, Any]) -> Wishes:
+    for option in ("promote", "cancel"):
+        if params[option] is not None:
+            Version.parse(params[option])
+    return Wishes(parse_share(params["canary"], "canary"), params["promote"], params["cancel"])
 
 
 def _networks(networks: list[dict[str, Any]] | None) -> tuple[NetworkHardware, ...] | None:

@@ -12,40 +12,57 @@ import contextlib
 import functools
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..catalog.store import Store
 from ..changes import Change
-from ..disk.clones import copy_whole, empty_overlay, write_new
+from ..disk.clones import copy_whole, empty_disk, empty_overlay, write_new
+from ..disk.qcow2 import read_header
+from ..disk.qemu_img import grow
 from ..errors import Busy, Conflict, WrongState
 from ..hypervisor.connection import Host
-from ..hypervisor.desktop_domain import Identity, Storage, define_desktop
+from ..hypervisor.desktop_domain import Identity, Storage, define_desktop, full_definition, with_mark
 from ..hypervisor.desktop_power import drop_saved_state
-from ..hypervisor.domains import destroy_domain, list_domains, lookup, undefine_domain
+from ..hypervisor.domains import destroy_domain, find_domain, list_domains, lookup, undefine_domain
 from ..hypervisor.editing import set_autostart, set_mark
 from ..hypervisor.metadata import Mark
 from ..waiting import Waiter
 from .desktop_pool_blueprint import Blueprint, macs_of
-from .desktop_pool_desktops import Desktop, is_desktop
-from .desktop_pool_names import host_label
+from .desktop_pool_desktops import (
+    Desktop,
+    is_desktop,
+    other_users,
+    read_kept,
+    require_files_free,
+    version_files,
+)
+from .desktop_pool_names import check_file_name, host_label, kept_definition_file
+from .references import References
 
 _PATIENCE = 30  # seconds
+# What the mark of a desktop says of what it is to follow, and of what waits or is under way; of a push alone.
+NOTED = (
+    "marker", "wanted_image_pool", "wanted_image", "wanted_version",
+    "rollout", "rollout_of", "rollout_from", "rollout_at", "canary", "waits",
+)  # fmt: skip
+_OF_A_PUSH = ("kept", "pushed", "waits")
 LOCKS = "/run/goldsmith-images"  # desktops are domains of this host, whoever shares its image pools
 
 
 class DesktopWork:
     """Carries out the changes of one run on one desktop pool, which was planned from I(planned)."""
 
-    def __init__(self, host: Host, pool: str, planned: Sequence[Desktop], blueprint: Blueprint | None) -> None:
+    def __init__(self, host: Host, pool: str, planned: Sequence[Desktop]) -> None:
         self.host = host
         self.pool = pool
         self.planned = planned
-        self.blueprint = blueprint
         self._begun = contextlib.ExitStack()
         self._has_begun = False
         self._macs: set[str] = set()
-        self._overlays: dict[str, bytes] = {}
+        self._beginnings: dict[object, bytes] = {}
+        self._facts: dict[str, Mapping[str, str]] = {}
+        self._references: References | None = None
 
     def steps(self, changes: Iterable[Change]) -> Iterator[Change]:
         """Return the changes as the steps of this run, which holds the lock of the pool from the first to the last."""
@@ -53,56 +70,136 @@ class DesktopWork:
         for change in every:
             yield replace(change, apply=functools.partial(self._step, change.apply, change is every[-1]))
 
-    def create(self, index: int, name: str, autostart: bool) -> None:
-        blueprint = self._require_blueprint()
-        storage = blueprint.new_storage(name)
+    def create(self, index: int, name: str, blueprint: Blueprint, autostart: bool) -> None:
+        storage = blueprint.storage_of_new(name)
         identity = blueprint.with_all_cards(Identity(name, str(uuid.uuid4()), ()), self._macs)
-        self._define_with_new_files(blueprint.definition(index, identity, storage), storage)
+        self._define_with_new_files(blueprint, name, blueprint.definition(index, identity, storage), storage)
         if autostart:
             set_autostart(self.host, name, True)
 
-    def redefine(self, desktop: Desktop) -> None:
-        """Give the desktop the definition that is wanted, and other disks where it needs them. Its identity stays."""
-        blueprint = self._require_blueprint()
+    def redefine(self, desktop: Desktop, blueprint: Blueprint, tries: bool = False, pushed: bool = False) -> None:
+        """Give the desktop the definition that is wanted, and other disks where it needs them. Its identity stays.
+
+        When it I(tries) the version, what it goes back to is kept. When I(pushed), its mark says so until it runs.
+        """
         handle = lookup(self.host, desktop.name)
         if handle is None or handle.isActive():
             raise WrongState(f"desktop {desktop.name} was started or removed in this moment; run again")
         drop_saved_state(self.host, desktop.name)
         storage = blueprint.storage_for(desktop)
         known = Identity(desktop.name, desktop.domain.uuid, desktop.traits.macs)
-        definition = blueprint.definition(desktop.index, blueprint.with_all_cards(known, self._macs), storage)
+        further = {"pushed": "true"} if pushed else {}
+        if "failed" in desktop.facts and not blueprint.replaces_content(desktop):
+            further["failed"] = desktop.facts["failed"]
         if blueprint.replaces_content(desktop):
-            self._define_with_new_files(definition, storage)
-            self.remove_files(path for path in desktop.files if path not in _paths(storage))
-        else:
-            define_desktop(self.host, definition)
+            self._require_files_free(desktop)
+        keeps: list[str] = []
+        with contextlib.ExitStack() as undo:
+            if tries:
+                further["kept"] = desktop.kept.path if desktop.kept else self._keep_definition(desktop, undo)
+                keeps = [further["kept"], *(desktop.kept_files or desktop.version_files)]
+            identity = blueprint.with_all_cards(known, self._macs)
+            definition = blueprint.definition(desktop.index, identity, storage, further)
+            self._define_with_new_files(blueprint, desktop.name, definition, storage, present=desktop.files)
+            undo.pop_all()
+        self.remove_files(path for path in desktop.files if path not in (*paths_of(storage), *keeps))
 
-    def note_wishes(self, desktop: Desktop) -> None:
-        """Have the desktop's mark say which version it is to have."""
-        wishes = self._require_blueprint().wishes
-        set_mark(self.host, desktop.name, Mark("desktop", {**desktop.facts, **wishes}))
+    def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "", pushed: bool = False) -> None:
+        """Give the desktop the definition and the disks again that it had before the version that it tries.
 
-    def remove(self, desktop: Desktop) -> None:
-        """Remove the desktop with its disks, whatever it is doing. Disks that it was given besides stay.
-
-        The domain goes last: as long as it is there, the next run knows what is still to be removed.
+        I(failed) is the version, when it failed. The desktop is off.
         """
+        now = self.reread(desktop)
+        if now.kept is None:
+            raise WrongState(f"desktop {desktop.name} has nothing to go back to; run again")
+        of_version = ("pool", "index", "uuid", "image_pool", "image", "version", "clone", "persistent")
+        facts = {key: now.kept.before.mark.facts[key] for key in of_version}
+        facts.update(blueprint.notes(desktop.index))
+        facts.update({"failed": failed} if failed else {})
+        facts.update({"pushed": "true"} if pushed else {})
+        with open(now.kept.path, encoding="utf-8") as stream:
+            define_desktop(self.host, with_mark(stream.read(), Mark("desktop", facts)))
+        stays = version_files(now.kept.before)
+        self.remove_files(path for path in now.files if path not in stays)
+
+    def accept(self, desktop: Desktop) -> None:
+        """Have the desktop stay with the version that it has tried."""
+        now = self.reread(desktop)
+        self._require_files_free(now)
+        self._set_facts(now, {key: text for key, text in now.facts.items() if key not in (*_OF_A_PUSH, "failed")})
+        self.remove_files(path for path in now.kept_files if path not in now.version_files)
+
+    def end_push(self, name: str) -> None:
+        """Have the mark of the desktop not say any more that a push took it down."""
+        domain = find_domain(self.host, name)
+        if domain is not None and domain.mark is not None and "pushed" in domain.mark.facts:
+            facts = {key: text for key, text in domain.mark.facts.items() if key != "pushed"}
+            set_mark(self.host, name, Mark("desktop", facts))
+
+    def begin_push(self, desktop: Desktop) -> None:
+        """Have the mark of the desktop say that a push takes it down, to be started again whatever comes between."""
+        self._set_facts(desktop, {**self._facts.get(desktop.name, desktop.facts), "pushed": "true"})
+
+    def note(self, notes: Sequence[tuple[Desktop, Mapping[str, str]]]) -> None:
+        """Have the marks of the desktops say what they are to follow, and what they wait for."""
+        for desktop, wanted in notes:
+            facts = {key: text for key, text in desktop.facts.items() if key not in (*NOTED, "pushed")}
+            self._set_facts(desktop, {**facts, **wanted})
+
+    def reread(self, desktop: Desktop) -> Desktop:
+        """Return the desktop as it is now. Raises WrongState when it is not there any more."""
+        domain = find_domain(self.host, desktop.name)
+        if domain is None or not is_desktop(domain, self.pool):
+            raise WrongState(f"desktop {desktop.name} was removed in this moment; run again")
+        return replace(desktop, domain=domain, kept=read_kept(domain))
+
+    def _set_facts(self, desktop: Desktop, facts: Mapping[str, str]) -> None:
+        self._facts[desktop.name] = facts
+        set_mark(self.host, desktop.name, Mark("desktop", dict(facts)))
+
+    def _keep_definition(self, desktop: Desktop, undo: contextlib.ExitStack) -> str:
+        """Write the definition of the desktop into a file beside its disks, and return the path."""
+        directory = os.path.dirname(desktop.version_files[0])
+        name = kept_definition_file(desktop.name, desktop.facts["image"], desktop.facts["version"])
+        path = check_file_name(os.path.join(directory, name), desktop.name)
+        write_new(self.host.files, path, full_definition(self.host, desktop.name).encode())
+        undo.callback(self.host.files.remove, path)
+        return path
+
+    def remove(self, desktop: Desktop, with_data: bool = False) -> None:
+        """Remove the desktop with its disks, whatever it is doing, and I(with_data) with its data disk.
+
+        Disks that it was given besides stay. The domain goes last: as long as it is there, the next run knows what is
+        still to be removed.
+        """
+        self._require_files_free(desktop, with_data)
         destroy_domain(self.host, desktop.name)
-        self.remove_files(desktop.files)
+        data = [desktop.data_disk.path] if with_data and desktop.data_disk else []
+        self.remove_files([*desktop.files, *data])
         for directory in {os.path.dirname(path) for path in desktop.files}:
             self.host.files.remove_directory(directory)
         undefine_domain(self.host, desktop.name)
+
+    def grow_data(self, desktop: Desktop, size: int) -> None:
+        """Give the data disk of the desktop, which is off, I(size) bytes."""
+        grow(self.host.files, desktop.data_disk.path, "qcow2", size)
 
     def remove_files(self, paths: Iterable[str]) -> None:
         for path in paths:
             self.host.files.remove(path)
 
-    def _step(self, apply: Callable[[], object], is_last: bool) -> None:
+    def _require_files_free(self, desktop: Desktop, with_data: bool = False) -> None:
+        """Raise InUse when others need the desktop's files, by what there is since this run holds the lock."""
+        if self._references is not None:
+            require_files_free(desktop, other_users(desktop, self._references, with_data))
+
+    def _step(self, apply: Callable[[], object], is_last: bool) -> object:
         if not self._has_begun:
             self._begin()
-        apply()
+        outcome = apply()
         if is_last:
             self._begun.close()
+        return outcome
 
     def _begin(self) -> None:
         """Take the lock, and make sure that the plan still fits."""
@@ -116,19 +213,28 @@ class DesktopWork:
         if any(of_pool.get(key) != xml for key, xml in planned.items()) or len(of_pool) > len(planned):
             raise Busy(f"desktop pool {self.pool} was changed by somebody else in this moment; run again")
         self._macs = macs_of(domain.xml for domain in domains)
+        self._references = References(self.host, domains)
         self._has_begun = True
 
-    def _define_with_new_files(self, definition: str, storage: Storage) -> None:
-        """Write the files, then define; when either fails, none of the files stays."""
+    def _define_with_new_files(
+        self, blueprint: Blueprint, name: str, definition: str, storage: Storage, present: Sequence[str] = ()
+    ) -> None:
+        """Write the files that are not I(present), then define; when either fails, none of the new files stays."""
         with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
-            self._hold_version(held)
-            self._write(storage, undo)
+            missing = [new for new in _to_write(blueprint, storage) if new[0] not in present]
+            if missing:
+                self._hold_version(blueprint, held)
+            self.host.files.make_directory(blueprint.directory, 0o711)
+            for new in missing:
+                self._write(*new, undo)
+            if blueprint.data_size is not None:
+                self._write_data(blueprint, name, storage, undo)
             define_desktop(self.host, definition)
             undo.pop_all()
 
-    def _hold_version(self, held: contextlib.ExitStack) -> None:
+    def _hold_version(self, blueprint: Blueprint, held: contextlib.ExitStack) -> None:
         """Have nobody remove the version meanwhile. Who publishes holds it alone for a moment: that is waited for."""
-        manifest, store = self._require_blueprint().manifest, self._store()
+        manifest, store = blueprint.manifest, self._store(blueprint)
 
         def take() -> str:
             try:
@@ -142,42 +248,56 @@ class DesktopWork:
         if store.manifest(manifest.image, manifest.version) is None:
             raise Busy(f"image {manifest.image} {manifest.version} was removed in this moment; run again")
 
-    def _write(self, storage: Storage, undo: contextlib.ExitStack) -> None:
-        blueprint, files = self._require_blueprint(), self.host.files
-        files.make_directory(blueprint.directory, 0o711)
-        for path, published, overlay in self._to_write(storage):
-            try:
-                if overlay:
-                    write_new(files, path, self._overlay(published))
-                else:
-                    copy_whole(files, published, path)
-            except FileExistsError:
-                raise Conflict(
-                    f"{path} is there already, and something else uses it; move it away, and run again"
-                ) from None
-            undo.callback(files.remove, path)
+    def _write(self, path: str, published: str, overlay: bool, undo: contextlib.ExitStack) -> None:
+        try:
+            if overlay:
+                write_new(self.host.files, path, self._overlay(published))
+            else:
+                copy_whole(self.host.files, published, path)
+        except FileExistsError:
+            raise Conflict(
+                f"{path} is there already, and something else uses it; move it away, and run again"
+            ) from None
+        undo.callback(self.host.files.remove, path)
 
-    def _to_write(self, storage: Storage) -> list[tuple[str, str, bool]]:
-        """Return the path of each new file, that of the published file it comes from, and whether it is an overlay."""
-        overlays = [disk.base is not None for disk in storage.disks] + [False]
-        published = self._require_blueprint().published()
-        return list(zip(_paths(storage), published, overlays))
+    def _write_data(self, blueprint: Blueprint, name: str, storage: Storage, undo: contextlib.ExitStack) -> None:
+        """Make the data disk of the desktop; one that a former desktop of the name left is used again."""
+        path = blueprint.data_path(name)
+        if not any(path in disk for disk in storage.data_disks):
+            return
+        if not os.path.exists(path):
+            write_new(self.host.files, path, self._empty_disk(blueprint, blueprint.data_size))
+            undo.callback(self.host.files.remove, path)
+        elif read_header(path).virtual_size < blueprint.data_size:
+            grow(self.host.files, path, "qcow2", blueprint.data_size)
 
     def _overlay(self, base: str) -> bytes:
-        if base not in self._overlays:
-            # Hosts that share the image pool may have desktop pools of one name.
-            scratch = self._store().partial_path(f"desktop-pool.{self.pool}.{host_label()}.qcow2")
-            self._overlays[base] = empty_overlay(self.host.files, scratch, base)
-        return self._overlays[base]
+        if base not in self._beginnings:
+            scratch = self._scratch(os.path.dirname(base), "qcow2")
+            self._beginnings[base] = empty_overlay(self.host.files, scratch, base)
+        return self._beginnings[base]
 
-    def _store(self) -> Store:
-        return Store(self._require_blueprint().image_pool_path, self.host.files)
+    def _empty_disk(self, blueprint: Blueprint, size: int) -> bytes:
+        if size not in self._beginnings:
+            scratch = self._scratch(blueprint.image_pool_path, "data.qcow2")
+            self._beginnings[size] = empty_disk(self.host.files, scratch, size)
+        return self._beginnings[size]
 
-    def _require_blueprint(self) -> Blueprint:
-        if self.blueprint is None:
-            raise AssertionError("only a desktop pool that is to be present has desktops made")
-        return self.blueprint
+    def _scratch(self, image_pool_path: str, suffix: str) -> str:
+        # Hosts that share the image pool may have desktop pools of one name.
+        name = f"desktop-pool.{self.pool}.{host_label()}.{suffix}"
+        return Store(image_pool_path, self.host.files).partial_path(name)
+
+    def _store(self, blueprint: Blueprint) -> Store:
+        return Store(blueprint.image_pool_path, self.host.files)
 
 
-def _paths(storage: Storage) -> list[str]:
+def paths_of(storage: Storage) -> list[str]:
+    """Return the paths of the files that come from a version, in the order of its published files."""
     return [disk.path for disk in storage.disks] + ([storage.nvram] if storage.nvram else [])
+
+
+def _to_write(blueprint: Blueprint, storage: Storage) -> list[tuple[str, str, bool]]:
+    """Return the path of each new file, that of the published file it comes from, and whether it is an overlay."""
+    overlays = [disk.base is not None for disk in storage.disks] + [False]
+    return list(zip(paths_of(storage), blueprint.published(), overlays))

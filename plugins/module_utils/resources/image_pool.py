@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, check_name, holdings, our_files
+from ..catalog.naming import check_name, holdings, locks, our_directories, our_files
 from ..changes import Change
 from ..errors import BadInput, Conflict, InUse
 from ..hypervisor import pools
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
 from ..hypervisor.pools import StoragePool
-from ..hypervisor.usage import users_below
+from .references import References
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
@@ -90,7 +90,7 @@ class ImagePool:
         owner = next((p.name for p in every if p.path == desired.path and p.name != desired.name), None)
         if pool is None or not pool.path:
             return Current(pool, owner)
-        users = users_below(pool.path, list_domains(self.host)) if not desired.present else []
+        users = _users(self.host, pool.path) if not desired.present else []
         return Current(pool, owner, tuple(holdings(pool.path)), tuple(users))
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
@@ -171,16 +171,24 @@ class ImagePool:
 
     def _remove_holdings(self, path: str) -> None:
         """Remove our files, manifests first: what is half removed is no version any more."""
-        users = users_below(path, list_domains(self.host))
-        if users:
-            raise InUse(f"files in {path} came into use by {', '.join(users)}; nothing was removed", users=users)
-        for file in our_files(path):
-            self.host.files.remove(file)
-        for directory in (PARTIAL, SOURCE_VMS, DESKTOPS):
-            self.host.files.remove_directory(os.path.join(path, directory))
+        with contextlib.ExitStack() as held:
+            for lock in locks(path):
+                held.enter_context(self.host.files.lock(lock, f"{os.path.basename(lock)} in {path}"))
+            users = _users(self.host, path)
+            if users:
+                raise InUse(f"files in {path} came into use by {', '.join(users)}; nothing was removed", users=users)
+            for file in our_files(path):
+                self.host.files.remove(file)
+        for directory in our_directories(path):
+            self.host.files.remove_directory(directory)
 
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return None if current.pool is None else pool_result(current.pool)
+
+
+def _users(host: Host, path: str) -> list[str]:
+    """Return the domains that use anything in the pool, and who else needs a file of ours in it."""
+    return [str(reference) for reference in References(host).below(path, our_files(path))]
 
 
 def pool_result(pool: StoragePool) -> dict[str, Any]:

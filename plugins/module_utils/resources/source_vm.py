@@ -5,22 +5,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..catalog.naming import PARTIAL
 from ..changes import Change
 from ..desktop_types import require
 from ..errors import Conflict, InUse, NotFound, WrongState
 from ..hypervisor import osinfo, tpm_state
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import destroy_domain, find_domain, list_domains, undefine_domain
+from ..hypervisor.domains import destroy_domain, find_domain, undefine_domain
 from ..hypervisor.metadata import Mark
 from ..hypervisor.networks import require_networks
 from ..hypervisor.pools import image_pool_path
 from ..hypervisor.snapshots import has_saved_state
-from ..hypervisor.usage import users_of
 from . import source_vm_adoption, source_vm_creation, source_vm_disks, source_vm_drawing
+from .references import References
 from .source_vm_creation import Blueprint
 from .source_vm_disk_changes import disk_differences, draw_additions
 from .source_vm_disks import SourceDisk
@@ -42,7 +43,7 @@ class Current:
     I(os_profile) is what osinfo-db has for a newly said OS; I(additions) are disks that the VM gets besides its own,
     I(holds_system) says whether an OS may be installed on its first disk, I(is_saved) whether libvirt holds a state in
     which it is to go on; I(removable) are disks that source_vm made
-    for the VM, I(users) the other domains that stand on those; I(leftovers) is what a killed run left.
+    for the VM, I(users) who else needs those; I(leftovers) is what a killed run left.
     """
 
     vm: SourceVmState | None = None
@@ -135,14 +136,13 @@ class SourceVm:
                 raise
             return Current(vm)
         removable = source_vm_disks.made_here(pool_path, desired.name) if desired.remove_disks else []
-        others = [domain for domain in list_domains(self.host) if domain.name != desired.name]
         return Current(
             vm,
             pool_path=pool_path,
             leftovers=tuple(source_vm_disks.leftovers(pool_path, desired.name)),
             staged_tpm=os.path.isdir(tpm_state.staged_directory(desired.name)),
             removable=tuple(removable),
-            users=tuple(users_of(removable, others)),
+            users=tuple(_users(self.host, vm, removable)),
         )
 
     def plan(self, desired: Desired, current: Current) -> Iterator[Change]:
@@ -204,12 +204,7 @@ class SourceVm:
         name, vm = desired.name, current.vm
         if vm is not None:
             _require_no_layers_left(desired, vm, current.removable)
-        if current.users:
-            raise InUse(
-                f"disks of source VM {name} are not removed: {', '.join(current.users)} uses them; remove the users "
-                "first, or say remove_disks: false",
-                users=list(current.users),
-            )
+        _require_unused(name, current.users)
         if vm is not None and vm.domain.running:
             if not desired.force:
                 raise WrongState(
@@ -226,7 +221,7 @@ class SourceVm:
                 lambda: tpm_state.discard_copy(self.host.files, name), "there",
             )  # fmt: skip
         for path in current.leftovers + current.removable:
-            yield Change("remove", f"disk {path}", lambda path=path: self.host.files.remove(path), "there")
+            yield Change("remove", f"disk {path}", lambda path=path: self._remove_disk(desired, current, path), "there")
         if vm is not None:
             kept = [disk.path for disk in vm.disks if disk.path and disk.path not in current.removable]
             yield Change(
@@ -238,8 +233,31 @@ class SourceVm:
                 f"kept: {', '.join(kept)}" if kept else "",
             )
 
+    def _remove_disk(self, desired: Desired, current: Current, path: str) -> None:
+        """Remove one of the VM's disks. Raises InUse when it came into use meanwhile."""
+        pool_path, files = current.pool_path or "", self.host.files
+        source_vm_disks.make_directories(files, pool_path)
+        with files.lock(os.path.join(pool_path, PARTIAL, f"{desired.name}.lock"), f"source VM {desired.name}"):
+            _require_unused(desired.name, _users(self.host, current.vm, [path], current.removable))
+            files.remove(path)
+
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return None if current.vm is None else source_vm_result(current.vm)
+
+
+def _users(host: Host, vm: SourceVmState | None, paths: Sequence[str], removed: Sequence[str] = ()) -> list[str]:
+    """Return who else needs the files, which go away together with those that are I(removed)."""
+    uuid = vm.domain.uuid if vm else ""
+    return [str(reference) for reference in References(host).of_files(paths, uuid, removed)]
+
+
+def _require_unused(name: str, users: Sequence[str]) -> None:
+    if users:
+        raise InUse(
+            f"disks of source VM {name} are not removed: {', '.join(users)} uses them; remove the users "
+            "first, or say remove_disks: false",
+            users=list(users),
+        )
 
 
 def _require_no_layers_left(desired: Desired, vm: SourceVmState, removable: tuple[str, ...]) -> None:

@@ -21,6 +21,7 @@ from ..hypervisor.domains import Domain, DomainDisk, list_domains
 from ..hypervisor.usage import users_of
 from ..sizes import human_size
 from . import source_vm_disks
+from .references import References
 from .source_vm_difference import Difference
 from .source_vm_disks import SourceDisk
 from .source_vm_options import BUSES, FORMATS, Desired, DiskRequest
@@ -37,7 +38,7 @@ def draw_additions(host: Host, desired: Desired, vm: SourceVmState, pool_path: s
     if not growing and not requests:
         return ()
     domains = list_domains(host)
-    _require_unused(growing, [domain for domain in domains if domain.name != vm.domain.name], vm.domain.name)
+    _require_unused(growing, References(host, domains), vm.domain)
     additions = lay_out_further(pool_path, vm, requests, len(kept))
     source_vm_disks.require_possible(additions, pool_path, domains)
     return additions
@@ -226,14 +227,15 @@ def _grows(request: DiskRequest, disk: Disk) -> bool:
     return bool(request.size and disk.virtual_size and request.size > disk.virtual_size)
 
 
-def _require_unused(disks: Sequence[Disk], others: Sequence[Domain], name: str) -> None:
-    """Raise InUse when others stand on a disk that is to grow."""
+def _require_unused(disks: Sequence[Disk], references: References, vm: Domain) -> None:
+    """Raise InUse when others need a disk that is to grow."""
     for disk in disks:
-        users = users_of([disk.path], others) if disk.path else []
+        found = references.of_files([disk.path], vm.uuid) if disk.path else []
+        users = [str(reference) for reference in found]
         if users:
             raise InUse(
-                f"disk {disk.target} of source VM {name} is not grown: {', '.join(users)} uses {disk.path} too; remove "
-                "the users first",
+                f"disk {disk.target} of source VM {vm.name} is not grown: {', '.join(users)} uses {disk.path} too; "
+                "remove the users first",
                 users=users,
             )
 

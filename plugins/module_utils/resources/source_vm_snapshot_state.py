@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..catalog.naming import SOURCE_VMS
+from ..catalog.naming import SOURCE_VMS, is_layer_file
 from ..catalog.snapshots import Memories, Snapshot, SnapshotStore
 from ..disk.chain import FORMATS, DiskFile
 from ..disk.layers import LayerTree
@@ -17,10 +17,10 @@ from ..errors import Conflict, Damaged, InUse, NotFound, WrongState
 from ..hypervisor import live, memories
 from ..hypervisor import snapshots as layering
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import Domain, DomainDisk, find_domain, list_domains
+from ..hypervisor.domains import Domain, DomainDisk, find_domain
 from ..hypervisor.hardware import read_hardware
 from ..hypervisor.pools import image_pool_path
-from ..hypervisor.usage import users_of
+from .references import References
 from .source_vm_layers import disks_of, read_tree
 
 
@@ -194,13 +194,19 @@ def require_workable(vm: Layered) -> None:
 
 
 def users_of_layers(host: Host, vm: Layered) -> list[str]:
-    """Return the other domains that stand on a layer of the VM."""
-    others = [other for other in list_domains(host) if other.uuid != vm.domain.uuid]
-    return users_of(vm.tree.layers, others)
+    """Return who else stands on a layer of the VM, or reads one: the files of the VM's own snapshots do not count."""
+    own = [*vm.leftovers, *_layer_files(vm)]
+    return [str(reference) for reference in References(host).of_files(vm.tree.layers, vm.domain.uuid, own)]
+
+
+def _layer_files(vm: Layered) -> list[str]:
+    """Return the files that snapshots of the VM brought about, also those that nothing names any more."""
+    names = os.listdir(vm.directory) if os.path.isdir(vm.directory) else []
+    return [os.path.join(vm.directory, name) for name in names if is_layer_file(name, vm.name)]
 
 
 def require_unshared(vm: Layered, users: Iterable[str]) -> None:
-    """Raise InUse when another domain stands on a layer of the VM."""
+    """Raise InUse when somebody else needs a layer of the VM."""
     names = list(users)
     if names:
         raise InUse(

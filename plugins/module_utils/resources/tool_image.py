@@ -20,8 +20,7 @@ from ..errors import BadInput, Damaged, ImagesError, InUse, NotFound
 from ..files import require_space
 from ..hypervisor import pools
 from ..hypervisor.connection import Host
-from ..hypervisor.domains import list_domains
-from ..hypervisor.usage import users_of
+from .references import References
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
@@ -134,7 +133,7 @@ class ToolImageInPool:
             return Current()
         directory = pools.image_pool_path(self.host, desired.pool)
         image = tool_images.read_tool_image(directory, desired.name)
-        users = tuple(users_of([image.path], list_domains(self.host))) if image else ()
+        users = tuple(_users(self.host, image.path)) if image else ()
         if not desired.present:
             return Current(image, leftovers=tuple(_leftovers(directory, desired.name)), users=users)
         is_wanted = self._is_wanted(desired, image)
@@ -227,7 +226,7 @@ class ToolImageInPool:
         if image is not None and image.sha256 == sha256:
             return
         path = os.path.join(directory, tool_image_file(desired.name))
-        users = users_of([path], list_domains(self.host))
+        users = _users(self.host, path)
         if users:
             raise _mounted(desired, "replaced", tuple(users))
         self.host.files.set_mode(partial, 0o444)
@@ -255,7 +254,7 @@ class ToolImageInPool:
         files.make_directory(os.path.join(directory, PARTIAL), 0o711)
         with files.lock(_lock_file(directory, desired.name), desired.subject):
             path = os.path.join(directory, tool_image_file(desired.name))
-            users = users_of([path], list_domains(self.host))
+            users = _users(self.host, path)
             if users:
                 raise _mounted(desired, "removed", tuple(users))
             files.remove(path)
@@ -284,10 +283,19 @@ def image_result(image: ToolImage, users: list[str]) -> dict[str, Any]:
 
 def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
     """Return the tool image of the name, or every tool image of the pool."""
-    directory, domains = pools.image_pool_path(host, params["pool"]), list_domains(host)
+    directory, references = pools.image_pool_path(host, params["pool"]), References(host)
     names = [name for name in tool_images.list_tool_images(directory) if params["name"] in (None, name)]
     found = [image for image in (tool_images.read_tool_image(directory, name) for name in names) if image]
-    return {"tool_images": [image_result(image, users_of([image.path], domains)) for image in found]}
+    return {"tool_images": [image_result(image, _told_users(references, image.path)) for image in found]}
+
+
+def _users(host: Host, path: str) -> list[str]:
+    return _told_users(References(host), path)
+
+
+def _told_users(references: References, path: str) -> list[str]:
+    """Return who needs the ISO: who has it in a drive now, at its next start, or in a snapshot, and who reads it."""
+    return [str(reference) for reference in references.of_files([path])]
 
 
 def _verify(desired: Desired, path: str, sha256: str) -> None:
@@ -313,7 +321,7 @@ def _told(image: ToolImage) -> dict[str, Any]:
 
 def _mounted(desired: Desired, verb: str, users: tuple[str, ...]) -> InUse:
     return InUse(
-        f"{desired.subject} is not {verb}: {', '.join(users)} have it mounted; unmount it there first",
+        f"{desired.subject} is not {verb}: it is used by {', '.join(users)}; unmount it there, or let that end, first",
         users=list(users),
     )
 

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What one host answered: results of the info modules as Ansible registered them, whether they succeeded or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Found = Mapping[str, Any]
+
+# Where the results stand, and the key that a result has when its module succeeded.
+_ANSWERS = {"image_pools": "image_pools", "facts": "ansible_facts", "desktop_pools": "desktop_pools"}
+_LONGEST_MESSAGE = 500
+
+
+def read_results(found: Found) -> dict[str, Any]:
+    """Return what the host told, and as C(problems) what it did not.
+
+    C(image_pools), C(desktop_pools) and C(facts) are None where that is not known; C(desktop_images) has the answers by
+    the names of the pools.
+    """
+    pools = found.get("image_pools") or {}
+    loop = found.get("desktop_images") or []
+    answers = {name: (found.get(name) or {}).get(key) for name, key in _ANSWERS.items()}
+    return {
+        **answers,
+        "host": found["host"],
+        "pod": found.get("pod") or "",
+        "facts": (answers["facts"] or {}).get("image_host"),
+        "desktop_images": {result["item"]: result for result in loop if "desktop_images" in result},
+        "unreachable": bool(pools.get("unreachable")),
+        "problems": list(dict.fromkeys(_problems(found, loop))),
+    }
+
+
+def _problems(found: Found, loop: list[Found]) -> Iterator[str]:
+    for name, key in _ANSWERS.items():
+        result = found.get(name) or {}
+        if key not in result and not result.get("skipped"):
+            yield from _messages(result)
+    for result in loop:
+        if "desktop_images" not in result and not result.get("skipped"):
+            yield from (f"image pool {result['item']}: {message}" for message in _messages(result))
+    yield from _messages({"msg": found.get("problem")})
+
+
+def _messages(result: Found) -> Iterator[str]:
+    """Yield the message of a result that failed, in one line."""
+    message = " ".join(str(result.get("msg") or "").split()).replace("Task failed: ", "", 1)
+    if message:
+        yield message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
