@@ -261,15 +261,22 @@ class DesktopWork:
         undo.callback(self.host.files.remove, path)
 
     def _write_data(self, blueprint: Blueprint, name: str, storage: Storage, undo: contextlib.ExitStack) -> None:
-        """Make the data disk of the desktop; one that a former desktop of the name left is used again."""
+        """Make the data disk of the desktop; one that a former desktop of the name left is used again.
+
+        So it gets its name when it is complete: what is there by that name is never taken for a leftover.
+        """
         path = blueprint.data_path(name)
         if not any(path in disk for disk in storage.data_disks):
             return
-        if not os.path.exists(path):
-            write_new(self.host.files, path, self._empty_disk(blueprint, blueprint.data_size))
-            undo.callback(self.host.files.remove, path)
-        elif read_header(path).virtual_size < blueprint.data_size:
-            grow(self.host.files, path, "qcow2", blueprint.data_size)
+        unfinished = self._scratch(blueprint.image_pool_path, "data.new")
+        self.host.files.remove(unfinished)
+        if os.path.exists(path):
+            if read_header(path).virtual_size < blueprint.data_size:
+                grow(self.host.files, path, "qcow2", blueprint.data_size)
+            return
+        write_new(self.host.files, unfinished, self._empty_disk(blueprint, blueprint.data_size))
+        self.host.files.place(unfinished, path)
+        undo.callback(self.host.files.remove, path)
 
     def _overlay(self, base: str) -> bytes:
         if base not in self._beginnings:
