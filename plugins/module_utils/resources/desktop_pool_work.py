@@ -73,7 +73,9 @@ class DesktopWork:
     def create(self, index: int, name: str, blueprint: Blueprint, autostart: bool) -> None:
         storage = blueprint.storage_of_new(name)
         identity = blueprint.with_all_cards(Identity(name, str(uuid.uuid4()), ()), self._macs)
-        self._define_with_new_files(blueprint, name, blueprint.definition(index, identity, storage), storage)
+        with contextlib.ExitStack() as undo:
+            definition = blueprint.definition(index, identity, storage)
+            self._define_with_new_files(blueprint, name, definition, storage, undo)
         if autostart:
             set_autostart(self.host, name, True)
 
@@ -100,8 +102,7 @@ class DesktopWork:
                 keeps = [further["kept"], *(desktop.kept_files or desktop.version_files)]
             identity = blueprint.with_all_cards(known, self._macs)
             definition = blueprint.definition(desktop.index, identity, storage, further)
-            self._define_with_new_files(blueprint, desktop.name, definition, storage, present=desktop.files)
-            undo.pop_all()
+            self._define_with_new_files(blueprint, desktop.name, definition, storage, undo, present=desktop.files)
         self.remove_files(path for path in desktop.files if path not in (*paths_of(storage), *keeps))
 
     def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "", pushed: bool = False) -> None:
@@ -143,7 +144,8 @@ class DesktopWork:
     def note(self, notes: Sequence[tuple[Desktop, Mapping[str, str]]]) -> None:
         """Have the marks of the desktops say what they are to follow, and what they wait for."""
         for desktop, wanted in notes:
-            facts = {key: text for key, text in desktop.facts.items() if key not in (*NOTED, "pushed")}
+            over = ("pushed",) if desktop.kept else ("pushed", "kept")
+            facts = {key: text for key, text in desktop.facts.items() if key not in (*NOTED, *over)}
             self._set_facts(desktop, {**facts, **wanted})
 
     def reread(self, desktop: Desktop) -> Desktop:
@@ -217,10 +219,16 @@ class DesktopWork:
         self._has_begun = True
 
     def _define_with_new_files(
-        self, blueprint: Blueprint, name: str, definition: str, storage: Storage, present: Sequence[str] = ()
+        self,
+        blueprint: Blueprint,
+        name: str,
+        definition: str,
+        storage: Storage,
+        undo: contextlib.ExitStack,
+        present: Sequence[str] = (),
     ) -> None:
-        """Write the files that are not I(present), then define; when either fails, none of the new files stays."""
-        with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
+        """Write the files that are not I(present), then define; from then on there is nothing to I(undo) any more."""
+        with contextlib.ExitStack() as held:
             missing = [new for new in _to_write(blueprint, storage) if new[0] not in present]
             if missing:
                 self._hold_version(blueprint, held)
