@@ -105,30 +105,36 @@ class DesktopWork:
             self._define_with_new_files(blueprint, desktop.name, definition, storage, undo, present=desktop.files)
         self.remove_files(path for path in desktop.files if path not in (*paths_of(storage), *keeps))
 
-    def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "", pushed: bool = False) -> None:
+    def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "") -> list[str]:
         """Give the desktop the definition and the disks again that it had before the version that it tries.
 
-        I(failed) is the version, when it failed. The desktop is off.
+        I(failed) is the version, when it failed. The plug of the desktop is pulled; its mark says that it is to run again.
+        Returns the files that it does not need any more.
         """
         now = self.reread(desktop)
         if now.kept is None:
             raise WrongState(f"desktop {desktop.name} has nothing to go back to; run again")
+        destroy_domain(self.host, desktop.name)
+        drop_saved_state(self.host, desktop.name)
         of_version = ("pool", "index", "uuid", "image_pool", "image", "version", "clone", "persistent")
         facts = {key: now.kept.before.mark.facts[key] for key in of_version}
         facts.update(blueprint.notes(desktop.index))
-        facts.update({"failed": failed} if failed else {})
-        facts.update({"pushed": "true"} if pushed else {})
+        facts.update({"pushed": "true", **({"failed": failed} if failed else {})})
         with open(now.kept.path, encoding="utf-8") as stream:
             define_desktop(self.host, with_mark(stream.read(), Mark("desktop", facts)))
         stays = version_files(now.kept.before)
-        self.remove_files(path for path in now.files if path not in stays)
+        return [path for path in now.files if path not in stays]
 
-    def accept(self, desktop: Desktop) -> None:
-        """Have the desktop stay with the version that it has tried."""
+    def accept(self, desktop: Desktop) -> list[str]:
+        """Have the desktop stay with the version that it has tried. Returns the files that it does not need any more."""
         now = self.reread(desktop)
         self._require_files_free(now)
         self._set_facts(now, {key: text for key, text in now.facts.items() if key not in (*_OF_A_PUSH, "failed")})
-        self.remove_files(path for path in now.kept_files if path not in now.version_files)
+        return [path for path in now.kept_files if path not in now.version_files]
+
+    def accept_now(self, desktop: Desktop) -> None:
+        """Have the desktop stay with the version that it has, without proof."""
+        self.remove_files(self.accept(desktop))
 
     def end_push(self, name: str) -> None:
         """Have the mark of the desktop not say any more that a push took it down."""
