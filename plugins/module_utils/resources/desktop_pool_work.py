@@ -108,7 +108,7 @@ class DesktopWork:
     def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "") -> list[str]:
         """Give the desktop the definition and the disks again that it had before the version that it tries.
 
-        I(failed) is the version, when it failed. The plug of the desktop is pulled; its mark says that it is to run again.
+        I(failed) is the version, when it failed. The plug of the desktop is pulled; its mark says that it is to run.
         Returns the files that it does not need any more.
         """
         now = self.reread(desktop)
@@ -126,7 +126,7 @@ class DesktopWork:
         return [path for path in now.files if path not in stays]
 
     def accept(self, desktop: Desktop) -> list[str]:
-        """Have the desktop stay with the version that it has tried. Returns the files that it does not need any more."""
+        """Have the desktop stay with the version that it has tried. Returns the files that it needs no more."""
         now = self.reread(desktop)
         self._require_files_free(now)
         self._set_facts(now, {key: text for key, text in now.facts.items() if key not in (*_OF_A_PUSH, "failed")})
