@@ -357,7 +357,6 @@ def test_check_mode_passes_every_way_to_write_of_the_files():
         "remove_directory",
         "set_mode",
         "set_owner_as",
-        "set_owner",
     }
     assert public == refused | {"lock"}
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog import naming
@@ -58,6 +60,10 @@ def test_files_of_a_version_are_named_after_it():
 OURS = [
     "office@1.0.manifest.json",
     "office.catalog.json",
+    "office@1.0.manifest.json.sig",
+    "office@1.0.scrub.json",
+    "catalog.log.jsonl",
+    "catalog.log.3.jsonl",
     "office@1.0.disk0.pieces",
     "office@1.0.disk0.raw",
     "office@1.0.nvram",
@@ -74,14 +80,21 @@ def pool(tmp_path):
     for directory, name in (("source-vms", "src.disk0.qcow2"), ("desktops", "acct-001.nvram"), (".partial", "x.raw")):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / name).touch()
+    entry = tmp_path / ".quarantine" / "old@1.0.0123abcd"
+    entry.mkdir(parents=True)
+    (entry / "quarantine.json").touch()
     return tmp_path
+
+
+REMOVED = ".quarantine/old@1.0.0123abcd/quarantine.json"
 
 
 def test_only_our_files_are_ours_and_records_come_first(pool):
     found = [path[len(str(pool)) + 1 :] for path in naming.our_files(str(pool))]
 
-    assert sorted(found) == sorted([*OURS, ".partial/x.raw", "source-vms/src.disk0.qcow2", "desktops/acct-001.nvram"])
-    ends = [name.endswith(".json") for name in found]
+    below = [".partial/x.raw", "source-vms/src.disk0.qcow2", "desktops/acct-001.nvram", REMOVED]
+    assert sorted(found) == sorted([*OURS, *below])
+    ends = [name.endswith(".json") for name in found if name in OURS]
     assert ends == sorted(ends, reverse=True)
 
 
@@ -89,9 +102,19 @@ def test_holdings_are_what_is_of_value(pool):
     assert naming.holdings(str(pool)) == [
         "desktop image office 1.0",
         "tool image virtio",
+        "quarantine entry old@1.0.0123abcd",
         "source VM file src.disk0.qcow2",
         "desktop file acct-001.nvram",
     ]
+
+
+def test_directories_can_be_removed_in_their_order(pool):
+    for path in naming.our_files(str(pool)):
+        os.unlink(path)
+    for directory in naming.our_directories(str(pool)):
+        os.rmdir(directory)
+
+    assert sorted(os.listdir(pool)) == sorted(FOREIGN)
 
 
 def test_missing_directory_holds_nothing(tmp_path):

@@ -19,7 +19,8 @@ MANIFEST_SUFFIX = ".manifest.json"
 _TOOL = "tool-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OUR_FILE = re.compile(
-    r"^(.+@\d+\.\d+\.(disk\d+\.(raw|pieces)|nvram|manifest\.json(\.sig)?|scrub\.json)|.+\.catalog\.json|tool-.+\.(iso|json))$"
+    r"^(.+@\d+\.\d+\.(disk\d+\.(raw|pieces)|nvram|manifest\.json(\.sig)?|scrub\.json)|.+\.catalog\.json"
+    r"|tool-.+\.(iso|json)|catalog\.log(\.\d)?\.jsonl)$"
 )
 _LAYER_END = re.compile(r"\.disk\d+\.[0-9a-f]{8}\.qcow2")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
@@ -143,11 +144,19 @@ def our_files(pool_path: str) -> list[str]:
     """Return the paths of all files of ours in an image pool's directory, manifests and records first."""
     top = [os.path.join(pool_path, name) for name in _names(pool_path) if _OUR_FILE.match(name)]
     below = [
-        os.path.join(pool_path, directory, name)
-        for directory in (PARTIAL, SOURCE_VMS, DESKTOPS)
-        for name in _names(os.path.join(pool_path, directory))
+        os.path.join(directory, name)
+        for directory in our_directories(pool_path)
+        for name in _names(directory)
+        if not os.path.isdir(os.path.join(directory, name))
     ]
     return sorted(top, key=lambda path: (not path.endswith(".json"), path)) + below
+
+
+def our_directories(pool_path: str) -> list[str]:
+    """Return the paths of all directories of ours in an image pool's directory, inner ones first."""
+    quarantine = os.path.join(pool_path, QUARANTINE)
+    entries = [os.path.join(quarantine, name) for name in _names(quarantine)]
+    return [*entries, *(os.path.join(pool_path, name) for name in (QUARANTINE, PARTIAL, SOURCE_VMS, DESKTOPS))]
 
 
 def locks(pool_path: str) -> list[str]:
@@ -165,7 +174,8 @@ def holdings(pool_path: str) -> list[str]:
             held.append(f"desktop image {image} {version}")
         elif name.startswith(_TOOL) and name.endswith(".iso"):
             held.append(f"tool image {name[len(_TOOL) : -len('.iso')]}")
-    for directory, kind in ((SOURCE_VMS, "source VM file"), (DESKTOPS, "desktop file")):
+    things = ((QUARANTINE, "quarantine entry"), (SOURCE_VMS, "source VM file"), (DESKTOPS, "desktop file"))
+    for directory, kind in things:
         held.extend(f"{kind} {name}" for name in _names(os.path.join(pool_path, directory)))
     return held
 
@@ -173,5 +183,5 @@ def holdings(pool_path: str) -> list[str]:
 def _names(directory: str) -> list[str]:
     try:
         return sorted(os.listdir(directory))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, check_name, holdings, locks, our_files
+from ..catalog.naming import check_name, holdings, locks, our_directories, our_files
 from ..changes import Change
 from ..errors import BadInput, Conflict, InUse
 from ..hypervisor import pools
@@ -179,8 +179,8 @@ class ImagePool:
                 raise InUse(f"files in {path} came into use by {', '.join(users)}; nothing was removed", users=users)
             for file in our_files(path):
                 self.host.files.remove(file)
-        for directory in (PARTIAL, SOURCE_VMS, DESKTOPS):
-            self.host.files.remove_directory(os.path.join(path, directory))
+        for directory in our_directories(path):
+            self.host.files.remove_directory(directory)
 
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return None if current.pool is None else pool_result(current.pool)
