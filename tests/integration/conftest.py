@@ -9,10 +9,12 @@ import json
 import os
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loaded_ansible import LoadedAnsible
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
@@ -23,9 +25,10 @@ class TestHost:
 
     __test__ = False
 
-    def __init__(self, name: str, inventory: str) -> None:
+    def __init__(self, name: str, inventory: str, ansible: LoadedAnsible) -> None:
         self.name = name
         self.inventory = inventory
+        self.ansible = ansible
 
     def module(self, module: str, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """Run goldsmith.images.MODULE and return its result; the test fails when the module does.
@@ -58,30 +61,14 @@ class TestHost:
         arguments = json.dumps({"name": role, "tasks_from": tasks})
         command = ["ansible", "-i", self.inventory, self.name, "-m", "ansible.builtin.include_role", "-a", arguments]
         command += ["--extra-vars", json.dumps(variables), "--become"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment())
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment())
         assert done.returncode == 0, f"{shlex.join(command)} failed:\n{done.stdout}{done.stderr}"
 
     @staticmethod
-    def _environment() -> dict[str, str]:
-        return os.environ | {
-            "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "dev"),
-        }
-
-    def _ansible(
-        self, module: str, check: bool, diff: bool, options: dict[str, Any], user: str = "", login: str = ""
-    ) -> dict[str, Any]:
-        command = ["ansible", "-i", self.inventory, self.name, "-m", f"goldsmith.images.{module}"]
-        given = {name: value for name, value in options.items() if value is not None}
-        command += ["-a", json.dumps(given)] if given else []
-        command += ["--check"] * check + ["--diff"] * diff + (["--become", f"--become-user={user}"] if user else [])
-        command += [f"--user={login}"] if login else []
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment())
-        _before, arrow, result = done.stdout.partition(" => ")
-        assert arrow, f"{shlex.join(command)} gave no result:\n{done.stdout}{done.stderr}"
-        _skipped, _equals, said = _before.rpartition("|")
-        told = {"diff_text": _before} if diff else {}
-        return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
+    @pytest.fixture(scope="session")
+def loaded_ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedAnsible]:
+    with LoadedAnsible(tmp_path_factory.mktemp("ansible"), TestHost.environment()) as ansible:
+        yield ansible
 
 
 @pytest.fixture(scope="session")
@@ -94,19 +81,19 @@ def inventory() -> str:
 
 
 @pytest.fixture(scope="session")
-def hv1(inventory: str) -> TestHost:
+def hv1(inventory: str, loaded_ansible: LoadedAnsible) -> TestHost:
     """An image host that this process has for itself: where there are two (pytest -n 2), the second has hv3."""
-    return TestHost("hv3" if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else "hv1", inventory)
+    return TestHost("hv3" if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" else "hv1", inventory, loaded_ansible)
 
 
 @pytest.fixture(scope="session")
-def hv2(inventory: str) -> TestHost:
-    return TestHost("hv2", inventory)
+def hv2(inventory: str, loaded_ansible: LoadedAnsible) -> TestHost:
+    return TestHost("hv2", inventory, loaded_ansible)
 
 
 @pytest.fixture(scope="session")
-def arm1(inventory: str) -> TestHost:
-    return TestHost("arm1", inventory)
+def arm1(inventory: str, loaded_ansible: LoadedAnsible) -> TestHost:
+    return TestHost("arm1", inventory, loaded_ansible)
 
 
 @pytest.fixture(scope="session")

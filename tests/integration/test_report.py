@@ -166,7 +166,7 @@ def write_report(host, directory: Path, *arguments: str) -> str:
     command = ["ansible-playbook", "-i", host.inventory, "-i", str(directory / "more.json")]
     command += ["--limit", ",".join([host.name, *hosts]), "goldsmith.images.report"]
     variables = {"report_dest": str(directory / "out"), "report_pools": [POOL], "report_name": "all"}
-    environment = host._environment() | {"ANSIBLE_STDOUT_CALLBACK": "default"}
+    environment = host.environment() | {"ANSIBLE_STDOUT_CALLBACK": "default"}
     command += ["--extra-vars", json.dumps(variables), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -196,7 +196,7 @@ def publish(host, directory: Path, version: str) -> None:
 """
     (directory / "publish.yml").write_text(play)
     command = ["ansible-playbook", "-i", host.inventory, str(directory / "publish.yml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=host._environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=host.environment())
     assert done.returncode == 0, done.stdout + done.stderr
 
 

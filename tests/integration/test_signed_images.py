@@ -246,6 +246,6 @@ def play(host: Any, directory: Path, environment: dict[str, str], options: dict[
     command += ["--ssh-extra-args", f"-o ForwardAgent=yes -o ControlPath={directory}/cp"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False,
-        env=host._environment() | environment,
+        env=host.environment() | environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
