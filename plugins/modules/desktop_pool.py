@@ -204,11 +204,12 @@ options:
     type: str
   agent_deadline:
     description:
-      - Seconds within which a desktop has to answer by its guest agent after it got another version and was started. By
-        default those of O(timeout). With V(0) no answer is waited for.
+      - Seconds within which a desktop has to answer by its guest agent after it got another version and was started.
+        With V(0) no answer is waited for, and no desktop is put back.
       - Desktops that are shut off and stay so get a version without proof, as do those whose image has no guest agent
         channel.
     type: int
+    default: 300
   retry:
     description: Whether to push a version to a pool in which it failed on a desktop in an earlier run.
     type: bool

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Runs one scenario of desktop_image_export with a fault at each of its points. A program for a test host.
 
-    export_points.py SCENARIO KIND     KIND: kill, or an errno as ENOSPC
+    export_points.py SCENARIO KIND     KIND: kill, restart (of libvirtd), or an errno as ENOSPC
 
 After each fault: what has a final name is whole, by its record and by what qemu-img reads out of it; no checksum is
 untrue; the version is as it was. The next run of the same task ends the work and leaves nothing else behind. Prints a
@@ -48,6 +48,7 @@ POOL = "faults-export"
 ROOT = "/run/goldsmith-faults-export"  # in memory: a killed process loses nothing that it wrote, wherever that lies
 POOL_PATH, OUT = f"{ROOT}/golden", f"{ROOT}/out"
 KIB, MIB = 1024, 1024**2
+WITHOUT_LIBVIRTD = ("GetName", "GetUUIDString", "ConnectClose")  # calls that libvirt answers by itself
 HARDWARE = (
     "<domain type='qemu'><memory unit='MiB'>64</memory><vcpu>1</vcpu><os firmware='efi'>"
     "<type arch='x86_64' machine='q35'>hvm</type></os><devices/></domain>"
@@ -77,8 +78,7 @@ def pool(scenario: str) -> Iterator[None]:
     """An image pool with a version of one disk or two, and UEFI variables."""
     if scenario not in PACKAGES:
         DISKS.popitem()
-    connection = libvirt.open(URI)
-    forget(connection)
+    forget()
     os.makedirs(POOL_PATH)
     store = Store(POOL_PATH, Files())
     for name, size in {**DISKS, "office@1.0.nvram": 64 * KIB}.items():
@@ -96,22 +96,25 @@ def pool(scenario: str) -> Iterator[None]:
         "office", Version(1, 0), "vdi", "x86_64", "debian12", Firmware("uefi"), disks, nvram, HARDWARE, made
     )  # fmt: skip
     store.files.write(f"{POOL_PATH}/office@1.0.manifest.json", manifest.to_json())
+    connection = libvirt.open(URI)
     connection.storagePoolDefineXML(
         f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
     ).create()
+    connection.close()
     try:
         yield
     finally:
-        forget(connection)
-        connection.close()
+        forget()
 
 
-def forget(connection: libvirt.virConnect) -> None:
+def forget() -> None:
+    connection = libvirt.open(URI)  # a new one: libvirtd may have been restarted
     for known in connection.listAllStoragePools():
         if known.name() == POOL:
             if known.isActive():
                 known.destroy()
             known.undefine()
+    connection.close()
     shutil.rmtree(ROOT, ignore_errors=True)
 
 
@@ -208,6 +211,7 @@ def main() -> None:
         run=lambda: run_task(SCENARIOS[scenario][0]),
         wrong_at_once=wrong_after_fault,
         wrong_in_the_end=lambda before: wrong_after_next_run(scenario, before),
+        is_point=lambda call, kind: kind != "restart" or not call.endswith(WITHOUT_LIBVIRTD),
     )
     strike(pool(scenario), story, sys.argv[2])
 

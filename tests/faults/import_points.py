@@ -120,19 +120,29 @@ def pool() -> Iterator[None]:
     # Reading osinfo-db writes nothing, and takes seconds while every call is counted.
     osinfo.known_releases = lambda: [osinfo.Release("debian12", "2023-06-10")]
     os.makedirs(POOL_PATH)
-    connection = libvirt.open(URI)
     xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    definition = connection.storagePoolDefineXML(xml)
-    definition.create()
+    with connected() as connection:
+        connection.storagePoolDefineXML(xml).create()
     try:
         run_task(SCENARIOS["disk"].options)
         make_bundle()
         yield
     finally:
-        definition.destroy()
-        definition.undefine()
-        connection.close()
+        with connected() as connection:
+            definition = connection.storagePoolLookupByName(POOL)
+            definition.destroy()
+            definition.undefine()
         shutil.rmtree(ROOT)
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[libvirt.virConnect]:
+    """A connection for the block: one that was there before libvirtd was restarted is lost."""
+    connection = libvirt.open(URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 def begin() -> list[str]:

@@ -15,6 +15,7 @@ PROGRAM = "export_points.py"
         ("raw", "kill"), ("ova", "kill"), ("replaced", "kill"),
         ("vhd", "ENOSPC"), ("replaced", "ENOSPC"),
         ("raw", "EIO"), ("bundle", "EIO"),
+        ("raw", "restart"),
     ],
 )  # fmt: skip
 def test_no_step_leaves_half_a_file_under_its_name(strike, scenario, kind):

@@ -15,6 +15,7 @@ PROGRAM = "import_points.py"
         ("disk", "kill"),
         ("disk", "ENOSPC"),
         ("disk", "EIO"),
+        ("disk", "restart"),
         ("published", "kill"),
         ("generalized", "ENOSPC"),
         ("bundle", "kill"),

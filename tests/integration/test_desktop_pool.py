@@ -268,7 +268,7 @@ def test_version_that_cannot_be_started_is_taken_back(host):
     before = desktops(host.module("desktop_pool", **FIRST))
     host.run("virsh net-destroy default")
     try:
-        failed = host.failure("desktop_pool", push="force", timeout=0, **(FIRST | {"version": "1.1"}))
+        failed = host.failure("desktop_pool", push="force", timeout=0, agent_deadline=1, **(FIRST | {"version": "1.1"}))
     finally:
         host.run("virsh net-start default")
     assert failed["error_code"] == "push_failed"

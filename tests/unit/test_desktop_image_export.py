@@ -309,6 +309,18 @@ def test_changed_byte_is_found_and_nothing_is_left(store, out, name, file_format
     assert names(out) == []
 
 
+def test_only_what_is_missing_is_written_again(store, out):
+    desired = wanted(out, format="vhd")
+    run(store, desired)
+    before = {name: os.stat(out + name).st_ino for name in names(out) if "disk1" not in name}
+    os.remove(f"{out}office@1.0.disk1.vhd")
+
+    assert run(store, desired) == [
+        f"export image office 1.0 (to {out[:-1]}: office@1.0.disk1.vhd, disk1 as dynamic vhd)"
+    ]
+    assert {name: os.stat(out + name).st_ino for name in names(out) if "disk1" not in name} == before
+
+
 def test_newer_version_takes_the_place_of_an_older_export(store, out):
     desired = wanted(f"{out}latest.ova", format="ova")
     run(store, desired)

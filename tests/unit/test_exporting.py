@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.goldsmith.images.plugins.module_utils.appliance.archive import read_members
 from ansible_collections.goldsmith.images.plugins.module_utils.appliance.guest_names import guest_name
 from ansible_collections.goldsmith.images.plugins.module_utils.appliance.guest_os import osinfo_id
 from ansible_collections.goldsmith.images.plugins.module_utils.appliance.reading import read_appliance
@@ -166,6 +167,17 @@ def test_archive_goes_on_behind_its_last_whole_member(tmp_path, disk, encoding):
     assert (tmp_path / "out" / "first").read_bytes() == b"f" * 700
     for name in ("one", "two"):
         assert read_back(str(tmp_path / "out" / name), encoding.form.driver) == digest_file(disk)
+
+
+def test_member_of_more_than_8_gib_is_found_again(tmp_path):
+    path, length = str(tmp_path / "a.tar"), 9 * 1024**3
+    tar = GrowingTar(Files(), path, {}, 0)
+    os.truncate(path, tar.next_content + length)  # a hole
+    tar.close_member("large")
+
+    assert GrowingTar(Files(), path, {}, 0).members["large"].length == length
+    tar.finish({})
+    assert read_members(path)["large"].length == length
 
 
 def test_archive_that_an_old_child_still_writes_to_is_begun_anew(tmp_path):

@@ -23,7 +23,7 @@ from ..disk.merkle import digest_file
 from ..errors import Conflict, Damaged, ImagesError, from_os_error
 from ..files import Files, require_space, sync_directory
 from .desktop_image_export_files import NVRAM, Target, TargetState
-from .desktop_image_export_options import Access
+from .desktop_image_export_options import PACKAGES, Access
 from .desktop_image_export_packages import write_bundle, write_ova
 
 SPACE_ADVICE = "export to a larger file system"
@@ -90,11 +90,14 @@ def _require_unchanged(store: Store, manifest: Manifest, states: Sequence[Target
 
 def _require_sound(store: Store, manifest: Manifest, targets: Sequence[Target], subject: str) -> None:
     """Read the files that are to be exported, and raise Damaged unless they are what the manifest says."""
-    expected = {disk.file: disk.digest for disk in manifest.disks}
-    wanted = {target.disk for target in targets}
-    if wanted != {None} and not any(target.disk is None and target.origin.part != NVRAM for target in targets):
-        expected = {disk.file: disk.digest for number, disk in enumerate(manifest.disks) if number in wanted}
-    if manifest.nvram is not None:
+    formats, parts = {target.origin.format for target in targets}, {target.origin.part for target in targets}
+    numbers = {target.disk for target in targets}
+    expected = {
+        disk.file: disk.digest
+        for number, disk in enumerate(manifest.disks)
+        if number in numbers or not formats.isdisjoint(PACKAGES)
+    }
+    if manifest.nvram is not None and not parts.isdisjoint((NVRAM, "bundle")):
         expected[manifest.nvram.file] = manifest.nvram.digest
     for name, digest in expected.items():
         found = digest_file(store.full_path(name))

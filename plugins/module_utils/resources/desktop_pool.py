@@ -79,7 +79,7 @@ class DesktopPool:
         stopped = [d for d in kept if desired.started is False and d.domain.running and d.name not in moved]
         yield from note_changes(desired, current.found, aims.blueprint, push, work)
         for desktop in push.accepted:
-            accept = step(work.accept, desktop)
+            accept = step(work.accept_now, desktop)
             yield Change("accept", f"desktop {desktop.name}", accept, detail=f"{desktop.reference.told}, without proof")
         forced = [d for d in stopped if d.name in push.quiet]
         yield from self._stop(forced, desired, force=True)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from ..changes import SKIPPED
 from ..errors import PushFailed
-from ..hypervisor.desktop_power import drop_saved_state, occupied, shut_down_all, silent_agents, start_all
-from ..hypervisor.domains import destroy_domain, list_domains
+from ..hypervisor.desktop_power import occupied, shut_down_all, silent_agents, start_all
+from ..hypervisor.domains import list_domains
 from .desktop_pool_blueprint import Blueprint
 from .desktop_pool_desktops import Desktop, list_desktops
 from .desktop_pool_work import DesktopWork
@@ -78,10 +78,7 @@ class Batch:
             return SKIPPED
         with self._brought_up_again_on_error():
             if move.verb == PUT_BACK:
-                destroy_domain(self.work.host, move.desktop.name)
-                drop_saved_state(self.work.host, move.desktop.name)
-                self._on_trial.discard(move.desktop.name)
-                self.work.put_back(move.desktop, move.blueprint, pushed=True)
+                self.work.remove_files(self._go_back(move))
             else:
                 self.work.redefine(move.desktop, move.blueprint, move.tries, pushed=True)
                 if move.tries:
@@ -113,8 +110,9 @@ class Batch:
             failures = {**self._not_started, **dict.fromkeys(silent, reason)}
             for move in moves:
                 if move.desktop.name not in failures:
-                    self.work.accept(move.desktop)
+                    unneeded = self.work.accept(move.desktop)
                     self._on_trial.discard(move.desktop.name)
+                    self.work.remove_files(unneeded)
             for move in moves:
                 if move.desktop.name in failures:
                     self._put_back(move, str(move.blueprint.reference))
@@ -125,12 +123,16 @@ class Batch:
     def _put_back(self, move: Move, failed: str) -> None:
         """Have the desktop run again as it did before. The domain is destroyed: nothing in it is worth a shutdown."""
         name = move.desktop.name
-        destroy_domain(self.work.host, name)
-        drop_saved_state(self.work.host, name)
-        self.work.put_back(move.desktop, move.blueprint, failed, pushed=True)
-        self._on_trial.discard(name)
+        unneeded = self._go_back(move, failed)
         if not start_all(self.work.host, [name]):
             self.work.end_push(name)
+        self.work.remove_files(unneeded)
+
+    def _go_back(self, move: Move, failed: str = "") -> list[str]:
+        unneeded = self.work.put_back(move.desktop, move.blueprint, failed)
+        # From here on it has nothing to go back to, whatever fails.
+        self._on_trial.discard(move.desktop.name)
+        return unneeded
 
     @contextlib.contextmanager
     def _brought_up_again_on_error(self) -> object:

@@ -201,6 +201,7 @@ class _Step:
         wanted = {**blueprint.notes(desktop.index), **({"waits": self.waits} if self.waits else {})}
         noted = {key: text for key, text in desktop.facts.items() if key in NOTED}
         under_way = desktop in push.accepted or any(move.desktop is desktop for move in push.moves)
-        done = "pushed" in desktop.facts and not under_way
+        lost_its_way_back = "kept" in desktop.facts and desktop.kept is None
+        done = ("pushed" in desktop.facts or lost_its_way_back) and not under_way
         if noted != wanted or done:
             push.notes.append((desktop, wanted))

@@ -73,7 +73,9 @@ class DesktopWork:
     def create(self, index: int, name: str, blueprint: Blueprint, autostart: bool) -> None:
         storage = blueprint.storage_of_new(name)
         identity = blueprint.with_all_cards(Identity(name, str(uuid.uuid4()), ()), self._macs)
-        self._define_with_new_files(blueprint, name, blueprint.definition(index, identity, storage), storage)
+        with contextlib.ExitStack() as undo:
+            definition = blueprint.definition(index, identity, storage)
+            self._define_with_new_files(blueprint, name, definition, storage, undo)
         if autostart:
             set_autostart(self.host, name, True)
 
@@ -100,34 +102,39 @@ class DesktopWork:
                 keeps = [further["kept"], *(desktop.kept_files or desktop.version_files)]
             identity = blueprint.with_all_cards(known, self._macs)
             definition = blueprint.definition(desktop.index, identity, storage, further)
-            self._define_with_new_files(blueprint, desktop.name, definition, storage, present=desktop.files)
-            undo.pop_all()
+            self._define_with_new_files(blueprint, desktop.name, definition, storage, undo, present=desktop.files)
         self.remove_files(path for path in desktop.files if path not in (*paths_of(storage), *keeps))
 
-    def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "", pushed: bool = False) -> None:
+    def put_back(self, desktop: Desktop, blueprint: Blueprint, failed: str = "") -> list[str]:
         """Give the desktop the definition and the disks again that it had before the version that it tries.
 
-        I(failed) is the version, when it failed. The desktop is off.
+        I(failed) is the version, when it failed. The plug of the desktop is pulled; its mark says that it is to run.
+        Returns the files that it does not need any more.
         """
         now = self.reread(desktop)
         if now.kept is None:
             raise WrongState(f"desktop {desktop.name} has nothing to go back to; run again")
+        destroy_domain(self.host, desktop.name)
+        drop_saved_state(self.host, desktop.name)
         of_version = ("pool", "index", "uuid", "image_pool", "image", "version", "clone", "persistent")
         facts = {key: now.kept.before.mark.facts[key] for key in of_version}
         facts.update(blueprint.notes(desktop.index))
-        facts.update({"failed": failed} if failed else {})
-        facts.update({"pushed": "true"} if pushed else {})
+        facts.update({"pushed": "true", **({"failed": failed} if failed else {})})
         with open(now.kept.path, encoding="utf-8") as stream:
             define_desktop(self.host, with_mark(stream.read(), Mark("desktop", facts)))
         stays = version_files(now.kept.before)
-        self.remove_files(path for path in now.files if path not in stays)
+        return [path for path in now.files if path not in stays]
 
-    def accept(self, desktop: Desktop) -> None:
-        """Have the desktop stay with the version that it has tried."""
+    def accept(self, desktop: Desktop) -> list[str]:
+        """Have the desktop stay with the version that it has tried. Returns the files that it needs no more."""
         now = self.reread(desktop)
         self._require_files_free(now)
         self._set_facts(now, {key: text for key, text in now.facts.items() if key not in (*_OF_A_PUSH, "failed")})
-        self.remove_files(path for path in now.kept_files if path not in now.version_files)
+        return [path for path in now.kept_files if path not in now.version_files]
+
+    def accept_now(self, desktop: Desktop) -> None:
+        """Have the desktop stay with the version that it has, without proof."""
+        self.remove_files(self.accept(desktop))
 
     def end_push(self, name: str) -> None:
         """Have the mark of the desktop not say any more that a push took it down."""
@@ -143,7 +150,8 @@ class DesktopWork:
     def note(self, notes: Sequence[tuple[Desktop, Mapping[str, str]]]) -> None:
         """Have the marks of the desktops say what they are to follow, and what they wait for."""
         for desktop, wanted in notes:
-            facts = {key: text for key, text in desktop.facts.items() if key not in (*NOTED, "pushed")}
+            over = ("pushed",) if desktop.kept else ("pushed", "kept")
+            facts = {key: text for key, text in desktop.facts.items() if key not in (*NOTED, *over)}
             self._set_facts(desktop, {**facts, **wanted})
 
     def reread(self, desktop: Desktop) -> Desktop:
@@ -217,10 +225,16 @@ class DesktopWork:
         self._has_begun = True
 
     def _define_with_new_files(
-        self, blueprint: Blueprint, name: str, definition: str, storage: Storage, present: Sequence[str] = ()
+        self,
+        blueprint: Blueprint,
+        name: str,
+        definition: str,
+        storage: Storage,
+        undo: contextlib.ExitStack,
+        present: Sequence[str] = (),
     ) -> None:
-        """Write the files that are not I(present), then define; when either fails, none of the new files stays."""
-        with contextlib.ExitStack() as held, contextlib.ExitStack() as undo:
+        """Write the files that are not I(present), then define; from then on there is nothing to I(undo) any more."""
+        with contextlib.ExitStack() as held:
             missing = [new for new in _to_write(blueprint, storage) if new[0] not in present]
             if missing:
                 self._hold_version(blueprint, held)
@@ -261,15 +275,22 @@ class DesktopWork:
         undo.callback(self.host.files.remove, path)
 
     def _write_data(self, blueprint: Blueprint, name: str, storage: Storage, undo: contextlib.ExitStack) -> None:
-        """Make the data disk of the desktop; one that a former desktop of the name left is used again."""
+        """Make the data disk of the desktop; one that a former desktop of the name left is used again.
+
+        So it gets its name when it is complete: what is there by that name is never taken for a leftover.
+        """
         path = blueprint.data_path(name)
         if not any(path in disk for disk in storage.data_disks):
             return
-        if not os.path.exists(path):
-            write_new(self.host.files, path, self._empty_disk(blueprint, blueprint.data_size))
-            undo.callback(self.host.files.remove, path)
-        elif read_header(path).virtual_size < blueprint.data_size:
-            grow(self.host.files, path, "qcow2", blueprint.data_size)
+        unfinished = self._scratch(blueprint.image_pool_path, "data.new")
+        self.host.files.remove(unfinished)
+        if os.path.exists(path):
+            if read_header(path).virtual_size < blueprint.data_size:
+                grow(self.host.files, path, "qcow2", blueprint.data_size)
+            return
+        write_new(self.host.files, unfinished, self._empty_disk(blueprint, blueprint.data_size))
+        self.host.files.place(unfinished, path)
+        undo.callback(self.host.files.remove, path)
 
     def _overlay(self, base: str) -> bytes:
         if base not in self._beginnings:
