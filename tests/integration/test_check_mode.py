@@ -101,7 +101,7 @@ def furnished(hv1):
         hv1.module("source_vm", name=name, state="absent", remove_disks=True)
     hv1.module("tool_image", name="tools", pool=POOL, state="absent")
     for pool in (POOL, f"{POOL}-spare"):
-        hv1.module("image_pool", name=pool, state="absent")
+        hv1.module("image_pool", name=pool, state="absent", remove_images=True)  # the quarantine holds the version
     hv1.run(f"rm -r /srv/checked-tools.iso /srv/checked.ovf {PATH} {PATH}-spare")
 
 
