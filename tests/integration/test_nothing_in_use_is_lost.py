@@ -202,13 +202,18 @@ def test_source_vm_that_was_made_from_it_and_markers(host):
     host.run(f"rm {PATH}/office.catalog.json")
 
 
-def test_nothing_is_published_over_a_version(host):
+def test_nothing_is_published_or_imported_over_a_version(host):
     digest = digests(host)
     host.run(f"cp -p {DISK} {ELSEWHERE}/keep; qemu-io -f qcow2 -c 'write -q -P 9 8M 64k' {DISK}")
     failure = host.failure("desktop_image", **CLONE)
     host.run(f"cp -p {ELSEWHERE}/keep {DISK}")
 
-    assert failure["error_code"] == "conflict"
+    host.run(
+        f"qemu-img create -q -f raw {ELSEWHERE}/other.raw 16M; printf x | dd of={ELSEWHERE}/other.raw conv=notrunc"
+    )
+    imported = host.failure("desktop_image", src=f"{ELSEWHERE}/other.raw", os="debian12", **IMAGE)
+
+    assert (failure["error_code"], imported["error_code"]) == ("conflict", "conflict")
     assert "publish as version 1.1, the next free one" in failure["msg"]
     assert digests(host) == digest
 
