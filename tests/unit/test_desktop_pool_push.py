@@ -239,6 +239,8 @@ def test_version_that_failed_is_not_pushed_again_by_itself():
     assert sentences(follow(), there) == [], "nothing would be pushed"
     left_off = noted(desktop(1), failed=str(NEW), pushed="true")
     assert sentences(follow(1), current(left_off)) == ["start desktop acct-001"], "what was begun is ended first"
+    left_files = dataclasses.replace(there, leftovers=("/srv/golden/desktops/acct-001.hv1.office@1.1.nvram",))
+    assert sentences(follow(push="force"), left_files) == ["remove files left over in desktop pool acct"]
     assert sentences(follow(push="force", retry=True), there) == pushed("acct-001", "acct-002")
     assert sentences(follow(), Current(there.desktops, blueprint(), now=NOW)) == []
 

@@ -70,7 +70,7 @@ class DesktopPool:
         self, desired: Desired, current: Current, kept: Sequence[Desktop], work: DesktopWork
     ) -> Iterator[Change]:
         aims = Aims(current.blueprint, current.settled)
-        push = plan_push(desired, aims, kept, current.now, current.occupied)
+        push = plan_push(desired, aims, kept, current.now, current.occupied, current.leftovers)
         there = {desktop.index for desktop in kept}
         new = [(index, name) for index, name in desired.names if index not in there]
         blueprint = _for_new_ones(desired, aims, kept) if new else aims.blueprint

@@ -69,9 +69,16 @@ class Push:
 
 
 def plan_push(
-    desired: Desired, aims: Aims, desktops: Sequence[Desktop], now: datetime, occupied: Collection[str] = ()
+    desired: Desired,
+    aims: Aims,
+    desktops: Sequence[Desktop],
+    now: datetime,
+    occupied: Collection[str] = (),
+    leftovers: Collection[str] = (),
 ) -> Push:
     """Return what becomes of the desktops. Somebody is logged in to those that are I(occupied), or may be.
+
+    I(leftovers) are files that an earlier run left, which this one removes.
 
     Raises PushFailed when one would get a version that failed on a desktop of the pool; first, though, a killed push is
     ended.
@@ -85,7 +92,7 @@ def plan_push(
             refused = step.aim.reference
             step = replace(step, refused=True)
         step.sort_into(push, aims.blueprint)
-    if refused and not push.moves:
+    if refused and not push.moves and not leftovers:
         require_not_failed(desired.name, refused, desktops)
     return push
 
