@@ -8,6 +8,7 @@ What is measured is the module on its host, from the start of its Python to its 
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def _make_versions() -> None:
     for number in range(VERSIONS):
         image, version = f"many{number // 20:02d}", f"1.{number % 20}"
         file = f"{image}@{version}.disk0.raw"
-        disk = manifest["disks"][0] | {"file": file, "virtual_size": SIZE}
+        disk = manifest["disks"][0] | {"file": file, "virtual_size": SIZE, "pieces": None}
         with (pool / file).open("wb") as stream:
             stream.truncate(SIZE)
         document = manifest | {"image": image, "version": version, "disks": [disk]}
@@ -84,16 +85,22 @@ def _make_desktops() -> None:
     _virsh(overlays)
 
 
-def _overlay(base: Path, made: dict[int, tuple[bytes, bytes]] = {}) -> bytes:  # noqa: B006 (one child process a length)
+def _overlay(base: Path) -> bytes:
     """Return an empty overlay on the base; those on names of one length differ in the name alone."""
-    name = str(base).encode()
-    if len(name) not in made:
-        scratch = DIRECTORY / "scratch.qcow2"
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(scratch)]
-        subprocess.run(command, check=True)
-        made[len(name)] = name, scratch.read_bytes()
-    other, content = made[len(name)]
-    return content.replace(other, name)
+    other, content = _overlay_of_length(len(str(base)))
+    return content.replace(other, str(base).encode())
+
+
+@functools.cache
+def _overlay_of_length(length: int) -> tuple[bytes, bytes]:
+    """Return the name of a base of this length and an overlay on it: one child process a length."""
+    base = DIRECTORY / ("x" * (length - len(str(DIRECTORY)) - 1))
+    base.touch()
+    scratch = DIRECTORY / "scratch.qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(scratch)]
+    subprocess.run(command, check=True)
+    base.unlink()
+    return str(base).encode(), scratch.read_bytes()
 
 
 def _domain(name: str, disk: Path) -> str:

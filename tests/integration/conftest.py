@@ -65,6 +65,29 @@ class TestHost:
         assert done.returncode == 0, f"{shlex.join(command)} failed:\n{done.stdout}{done.stderr}"
 
     @staticmethod
+    def environment() -> dict[str, str]:
+        """The environment in which Ansible finds the working tree as the collection."""
+        return os.environ | {
+            "ANSIBLE_CONFIG": str(ROOT / "tests" / "integration" / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "dev"),
+        }
+
+    def _ansible(
+        self, module: str, check: bool, diff: bool, options: dict[str, Any], user: str = "", login: str = ""
+    ) -> dict[str, Any]:
+        command = ["-i", self.inventory, self.name, "-m", f"goldsmith.images.{module}"]
+        given = {name: value for name, value in options.items() if value is not None}
+        command += ["-a", json.dumps(given)] if given else []
+        command += ["--check"] * check + ["--diff"] * diff + (["--become", f"--become-user={user}"] if user else [])
+        command += [f"--user={login}"] if login else []
+        printed = self.ansible.run(command)
+        _before, arrow, result = printed.partition(" => ")
+        assert arrow, f"ansible {shlex.join(command)} gave no result:\n{printed}{self.ansible.errors.read_text()}"
+        _skipped, _equals, said = _before.rpartition("|")
+        told = {"diff_text": _before} if diff else {}
+        return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
+
+
     @pytest.fixture(scope="session")
 def loaded_ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedAnsible]:
     with LoadedAnsible(tmp_path_factory.mktemp("ansible"), TestHost.environment()) as ansible:

@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "checked"
 PATH = "/srv/checked"
+DISK = f"{PATH}/source-vms/checked-src.disk0.qcow2"
 
 # Everything that a module could have written: libvirt's definitions and states, and files with their times. How full
 # a pool's file system is, others change too.
@@ -24,7 +25,7 @@ virsh pool-list --all
 for pool in $(virsh pool-list --all --name); do
     virsh pool-dumpxml $pool | grep -v -e '<capacity' -e '<allocation' -e '<available'
 done
-find {PATH} /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
+find {PATH} {PATH}-spare /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
     -printf '%p %s %m %T@\\n' 2>/dev/null | sort
 """
 
@@ -48,7 +49,7 @@ REQUESTS = {
         ({"name": "checked-src", "vcpus": 4, "cores_per_socket": 2, "boot": ["cdrom"], "video": "virtio"}, True),
         ({"name": "checked-src", "firmware": "uefi", "tpm": True, "agent_channel": False, "graphics": "none"}, True),
         ({"name": "checked-src", "disks": [{"size": "128MiB"}, {"size": "64MiB"}]}, True),
-        ({"name": "checked-src", "detach_disks": [f"{PATH}/source-vms/checked-src.disk0.qcow2"]}, True),
+        ({"name": "checked-src", "detach_disks": [DISK]}, True),
         ({"name": "checked-src", "state": "absent", "remove_disks": True}, True),
     ],
     "source_vm_snapshot": [
@@ -61,6 +62,12 @@ REQUESTS = {
     "desktop_image": [
         ({"pool": POOL, "name": "checked", "version": "1.1", "source_vm": "checked-src", "generalize": False}, True),
         ({"pool": POOL, "name": "checked", "version": "1.0", "markers": ["canary"]}, True),
+        ({"pool": POOL, "name": "checked", "version": "1.0", "labels": {"a": "b"}, "minimum_vcpus": 2}, True),
+        ({"pool": POOL, "name": "checked", "state": "disabled"}, True),
+        ({"pool": POOL, "name": "imported", "src": DISK, "os": "debian12"}, True),
+    ],
+    "desktop_image_export": [
+        ({"pool": POOL, "name": "checked", "version": "1.0", "dest": f"{PATH}-spare/", "format": "bundle"}, True),
     ],
     "desktop_pool": [
         ({"name": "checked-pool", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 3}, True),

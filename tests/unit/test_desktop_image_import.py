@@ -228,7 +228,7 @@ def test_source_that_is_gone_or_touched_changes_nothing(place, monkeypatch):
     read = []
     monkeypatch.setattr(
         desktop_image_import_disk, "foreign",
-        SimpleNamespace(**vars(desktop_image_import_disk.foreign) | {"digest_of": lambda disk: read.append(disk)}),
+        SimpleNamespace(**vars(desktop_image_import_disk.foreign) | {"digest_of": read.append}),
     )  # fmt: skip
     assert (place.run(**task), read) == ([], []), "its path, size and time tell"
     monkeypatch.undo()

@@ -42,7 +42,7 @@ def stored_files(host: Host) -> Iterator[StoredFile]:
     for handle in host.connection.listAllStoragePools():
         with gone_tolerated():
             pools.append((handle, ET.fromstring(handle.XMLDesc())))
-    directories = {root.findtext("target/path") for _, root in pools if root.get("type") in _WITH_DIRECTORY}
+    directories = {root.findtext("target/path") for _handle, root in pools if root.get("type") in _WITH_DIRECTORY}
     seen: set[tuple[int, int]] = set()
     for directory in sorted(path for path in directories if path):
         yield from (StoredFile("file", path, path) for path in files_below(directory, seen))
