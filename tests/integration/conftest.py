@@ -88,7 +88,7 @@ class TestHost:
         return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
 
 
-    @pytest.fixture(scope="session")
+@pytest.fixture(scope="session")
 def loaded_ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoadedAnsible]:
     with LoadedAnsible(tmp_path_factory.mktemp("ansible"), TestHost.environment()) as ansible:
         yield ansible
