@@ -302,7 +302,9 @@ def test_package_keeps_the_disk_that_was_finished(store, out, file_format, monke
 def test_changed_byte_is_found_and_nothing_is_left(store, out, name, file_format):
     with open(store.full_path(name), "r+b") as stream:
         stream.seek(600)
-        stream.write(b"x")
+        (byte,) = stream.read(1)
+        stream.seek(600)
+        stream.write(bytes([byte ^ 1]))
 
     with pytest.raises(Damaged, match=f"{name} has the digest .*, and its manifest says"):
         run(store, wanted(out, format=file_format))
