@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import TimedOut
+from .errors import Busy, TimedOut
 
 Seen = TypeVar("Seen")
+_POLL = 0.02  # seconds between two tries of a lock
 
 
 @dataclass(frozen=True)
@@ -34,3 +36,22 @@ class Waiter:
             if time.monotonic() >= deadline:
                 raise TimedOut(f"waited {self.timeout:g} s for {purpose}; last seen: {seen}")
             time.sleep(min(self.poll, max(0.0, deadline - time.monotonic())))
+
+
+@contextlib.contextmanager
+def held_soon(lock: Callable[[], contextlib.AbstractContextManager[None]], patience: float) -> Iterator[None]:
+    """Hold what C(lock()) gives for the block; for a lock that others hold for moments only.
+
+    Raises the Busy of the last try when it could not be had within I(patience) seconds.
+    """
+    deadline = time.monotonic() + patience
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(lock())
+                break
+            except Busy:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_POLL)
+        yield

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 import time
 
 import pytest
 
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import GuestFailed, TimedOut
-from ansible_collections.goldsmith.images.plugins.module_utils.waiting import Waiter
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import Busy, GuestFailed, TimedOut
+from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
+from ansible_collections.goldsmith.images.plugins.module_utils.waiting import Waiter, held_soon
 
 
 def test_waiter_returns_what_was_seen_as_soon_as_it_is_accepted():
@@ -48,3 +52,25 @@ def test_look_may_give_up_at_once():
 
     with pytest.raises(GuestFailed, match="the guest is gone"):
         Waiter(timeout=60).until("the agent", look)
+
+
+def test_lock_that_others_hold_for_a_moment_is_waited_for(tmp_path):
+    path = str(tmp_path / "image.lock")
+    other = contextlib.ExitStack()
+    other.enter_context(Files().lock(path, "the record"))
+    threading.Timer(0.1, other.close).start()
+
+    with held_soon(lambda: Files().lock(path, "the record"), patience=10):
+        assert os.listdir(tmp_path) == ["image.lock"]
+
+    assert os.listdir(tmp_path) == []
+
+
+def test_lock_that_somebody_holds_for_long_is_busy(tmp_path):
+    path = str(tmp_path / "image.lock")
+
+    def lock():
+        return Files().lock(path, "the record")
+
+    with lock(), pytest.raises(Busy, match="another run is working on the record"), held_soon(lock, patience=0.05):
+        pass

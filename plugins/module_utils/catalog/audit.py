@@ -22,9 +22,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..changes import SKIPPED, Change
-from ..errors import Busy, ImagesError
+from ..errors import ImagesError
 from ..files import Files, sync_directory
-from ..waiting import Waiter
+from ..waiting import held_soon
 from .naming import PARTIAL
 
 LOG = "catalog.log.jsonl"
@@ -93,16 +93,7 @@ class AuditLog:
         directory = os.path.join(self.pool_path, PARTIAL)
         self.files.make_directory(directory, 0o711)
         path = os.path.join(directory, "catalog.log.lock")
-        with contextlib.ExitStack() as held:
-
-            def take() -> str:
-                try:
-                    held.enter_context(self.files.lock(path, "the log of the image pool"))
-                except Busy as busy:
-                    return str(busy)
-                return ""
-
-            Waiter(_PATIENCE, poll=0.02).until("the log of the image pool to be free", take, lambda busy: not busy)
+        with held_soon(lambda: self.files.lock(path, "the log of the image pool"), _PATIENCE):
             yield
 
 

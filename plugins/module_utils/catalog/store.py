@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..errors import Conflict, NotFound
 from ..files import Files, sync_directory
+from ..waiting import held_soon
 from .manifest import Manifest
 from .naming import (
     MANIFEST_SUFFIX,
@@ -25,6 +26,8 @@ from .naming import (
 from .quarantine import Entry, Quarantine, Removal
 from .record import ImageRecord, ImportOrigin
 from .scrubs import Scrub
+
+_PATIENCE = 30  # seconds
 
 
 class Store:
@@ -290,8 +293,8 @@ class Store:
         return os.path.join(self.full_path(PARTIAL), version_stem(image, version) + ".lock")
 
     def image_lock(self, image: str) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of the image's record. Raises Busy."""
-        return self._lock(f"{image}.lock", f"the record of image {image}")
+        """Hold the lock of the image's record, which others hold for moments only. Raises Busy for one that stays."""
+        return held_soon(lambda: self._lock(f"{image}.lock", f"the record of image {image}"), _PATIENCE)
 
     def _remove_unfinished_records(self, image: str) -> None:
         """Remove what a writer left that died: no other can be at work under the image's lock."""

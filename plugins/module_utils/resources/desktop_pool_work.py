@@ -27,7 +27,7 @@ from ..hypervisor.desktop_power import drop_saved_state
 from ..hypervisor.domains import destroy_domain, find_domain, list_domains, lookup, undefine_domain
 from ..hypervisor.editing import set_autostart, set_mark
 from ..hypervisor.metadata import Mark
-from ..waiting import Waiter
+from ..waiting import held_soon
 from .desktop_pool_blueprint import Blueprint, macs_of
 from .desktop_pool_desktops import (
     Desktop,
@@ -249,16 +249,8 @@ class DesktopWork:
     def _hold_version(self, blueprint: Blueprint, held: contextlib.ExitStack) -> None:
         """Have nobody remove the version meanwhile. Who publishes holds it alone for a moment: that is waited for."""
         manifest, store = blueprint.manifest, self._store(blueprint)
-
-        def take() -> str:
-            try:
-                held.enter_context(store.version_lock(manifest.image, manifest.version, shared=True))
-            except Busy as busy:
-                return str(busy)
-            return ""
-
-        subject = f"image {manifest.image} version {manifest.version} to be free"
-        Waiter(_PATIENCE, poll=0.05).until(subject, take, lambda busy: not busy)
+        lock = functools.partial(store.version_lock, manifest.image, manifest.version, shared=True)
+        held.enter_context(held_soon(lock, _PATIENCE))
         if store.manifest(manifest.image, manifest.version) is None:
             raise Busy(f"image {manifest.image} {manifest.version} was removed in this moment; run again")
 
