@@ -18,6 +18,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.tool_imag
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import Damaged, ImagesError, NotFound
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.tool_image import ContentNeeded
+from ansible_collections.goldsmith.images.plugins.plugin_utils.acting import actor
 
 MODULE = "goldsmith.images.tool_image"
 
@@ -30,7 +31,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        options = dict(self._task.args)
+        options = {"actor": actor(task_vars or {}), **self._task.args}
         lies_on_controller = options.get("src") and not boolean(options.get("remote_src") or False, strict=False)
         if not lies_on_controller or options.get("url") or options.get("state") == "absent":
             return self._execute_module(MODULE, options, task_vars=task_vars)

@@ -79,6 +79,7 @@ options:
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.actor
 attributes:
   action:
     support: partial

@@ -118,7 +118,9 @@ def sha256_there(host) -> str:
 
 
 def state(host) -> str:
-    return host.run(f"find {PATH} -printf '%p %s %m %T@\\n' | sort")
+    """What lies in the pool; its log, which tells of failures too, apart."""
+    look = "-mindepth 1 ! -name 'catalog.log*' ! -name .partial -printf '%p %s %m %T@\\n'"
+    return host.run(f"find {PATH} {look} | sort")
 
 
 def test_from_the_controller_from_nothing_to_nothing(host, iso):
@@ -133,6 +135,8 @@ def test_from_the_controller_from_nothing_to_nothing(host, iso):
     assert made["diff_text"] == told["diff_text"]
     assert checksum(ONE)[7:] in made["diff_text"]
     assert sha256_there(host) == checksum(ONE)
+    (line,) = host.module("desktop_image_info", pool=POOL, log=True)["log"]
+    assert (line["action"], line["subject"], line["outcome"]) == ("add", "tool image virtio", "done")
     image = made["tool_image"]
     assert image["time"].startswith("20")
     assert {**image, "time": ""} == {

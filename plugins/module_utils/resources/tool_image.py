@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .. import actor
 from ..catalog import tool_images
+from ..catalog.audit import AuditLog
 from ..catalog.naming import PARTIAL, check_name, tool_image_file, tool_record_file
 from ..catalog.tool_images import Description, Origin, ToolImage, ToolRecord
 from ..catalog.tool_sources import HostSource, Offer, Source, WebSource, without_password
@@ -36,6 +38,7 @@ OPTIONS = {
     "kind": {"type": "str", "choices": list(tool_images.KINDS)},
     "version": {"type": "str"},
     "description": {"type": "str"},
+    **actor.OPTIONS,
 }
 INFO_OPTIONS = {"pool": {"type": "str", "required": True}, "name": {"type": "str"}}
 
@@ -63,6 +66,7 @@ class Desired:
     kind: str | None = None
     version: str | None = None
     description: str | None = None
+    actor: str = ""
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -92,6 +96,7 @@ class Desired:
             kind=params["kind"],
             version=params["version"],
             description=params["description"],
+            actor=actor.actor_of(params["actor"]),
         )
 
     @property
@@ -141,6 +146,12 @@ class ToolImageInPool:
             offered = desired.content.size() if desired.content else None
             require_space(directory, desired.size or offered or 0, desired.subject)
         return Current(image, is_wanted, users=users)
+
+    def audit_log(self, desired: Desired, current: Current) -> AuditLog | None:
+        """Return the log of the pool, or None where nothing will change: the content will only be asked for."""
+        if desired.present and desired.content is None and not current.is_wanted:
+            return None
+        return AuditLog(pools.image_pool_path(self.host, desired.pool), self.host.files, desired.actor)
 
     def _is_wanted(self, desired: Desired, image: ToolImage | None) -> bool:
         """Whether the content is the wanted one. The source is only asked when no checksum tells."""
