@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import libvirt
-from driver import URI, Story, do, files_below, strike
+from driver import Story, do, files_below, storage_pool, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import (
     Firmware,
@@ -88,16 +87,10 @@ def pool() -> Iterator[None]:
     """An image pool."""
     shutil.rmtree(ROOT, ignore_errors=True)
     os.makedirs(f"{POOL_PATH}/.partial")
-    connection = libvirt.open(URI)
-    xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    definition = connection.storagePoolDefineXML(xml)
-    definition.create()
     try:
-        yield
+        with storage_pool(POOL, POOL_PATH):
+            yield
     finally:
-        definition.destroy()
-        definition.undefine()
-        connection.close()
         shutil.rmtree(ROOT)
 
 

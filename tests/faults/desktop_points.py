@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import libvirt
-from driver import URI, Story, do, files_below, strike
+from driver import URI, Story, connected, do, files_below, storage_pool, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import (
     Firmware,
@@ -118,18 +118,14 @@ def pool() -> Iterator[None]:
     os.makedirs(ROOT)
     for minor in (0, 1):
         publish(Version(1, minor))
-    connection = libvirt.open(URI)
-    forget_desktops(connection)
-    xml = f"<pool type='dir'><name>{POOL}</name><target><path>{ROOT}</path></target></pool>"
-    definition = connection.storagePoolDefineXML(xml)
-    definition.create()
-    try:
-        yield
-    finally:
+    with connected() as connection:
         forget_desktops(connection)
-        definition.destroy()
-        definition.undefine()
-        connection.close()
+    try:
+        with storage_pool(POOL, ROOT):
+            yield
+            with connected() as connection:
+                forget_desktops(connection)
+    finally:
         shutil.rmtree(ROOT)
 
 
@@ -165,9 +161,8 @@ def forget_desktops(connection: libvirt.virConnect) -> None:
 
 def begin(scenario: Scenario) -> None:
     """Bring host and pool to where the scenario begins."""
-    connection = libvirt.open(URI)
-    forget_desktops(connection)
-    connection.close()
+    with connected() as connection:
+        forget_desktops(connection)
     for directory in ("desktops", ".partial"):
         shutil.rmtree(f"{ROOT}/{directory}", ignore_errors=True)
     for options in scenario.before:

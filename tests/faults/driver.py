@@ -7,16 +7,18 @@ Used by the programs *_points.py on a test host.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import libvirt
 from injection import RESTART, Fault, Injection
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import apply_all, audit_log_of
@@ -57,6 +59,38 @@ def do(resource_type: type, wanted: Any) -> int:
         changes = list(resource.plan(wanted, current))
         apply_all(changes, audit_log_of(resource, wanted, current), [])
     return len(changes)
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[libvirt.virConnect]:
+    """A connection for the block: one that was there before libvirtd was restarted is lost."""
+    connection = libvirt.open(URI)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def storage_pool(name: str, path: str) -> Iterator[None]:
+    """A running storage pool for the block; one that an interrupted test left is removed first."""
+    forget_pool(name)
+    with connected() as connection:
+        xml = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+        connection.storagePoolDefineXML(xml).create()
+    try:
+        yield
+    finally:
+        forget_pool(name)
+
+
+def forget_pool(name: str) -> None:
+    with connected() as connection:
+        for pool in connection.listAllStoragePools():
+            if pool.name() == name:
+                if pool.isActive():
+                    pool.destroy()
+                pool.undefine()
 
 
 def strike(place: AbstractContextManager, story: Story, kind: str) -> None:

@@ -18,8 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import libvirt
-from driver import URI, Story, do, files_below, strike
+from driver import Story, do, files_below, storage_pool, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.appliance.reading import read_appliance
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.bundle import open_bundle
@@ -78,7 +77,7 @@ def pool(scenario: str) -> Iterator[None]:
     """An image pool with a version of one disk or two, and UEFI variables."""
     if scenario not in PACKAGES:
         DISKS.popitem()
-    forget()
+    shutil.rmtree(ROOT, ignore_errors=True)
     os.makedirs(POOL_PATH)
     store = Store(POOL_PATH, Files())
     for name, size in {**DISKS, "office@1.0.nvram": 64 * KIB}.items():
@@ -96,26 +95,11 @@ def pool(scenario: str) -> Iterator[None]:
         "office", Version(1, 0), "vdi", "x86_64", "debian12", Firmware("uefi"), disks, nvram, HARDWARE, made
     )  # fmt: skip
     store.files.write(f"{POOL_PATH}/office@1.0.manifest.json", manifest.to_json())
-    connection = libvirt.open(URI)
-    connection.storagePoolDefineXML(
-        f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    ).create()
-    connection.close()
     try:
-        yield
+        with storage_pool(POOL, POOL_PATH):
+            yield
     finally:
-        forget()
-
-
-def forget() -> None:
-    connection = libvirt.open(URI)  # a new one: libvirtd may have been restarted
-    for known in connection.listAllStoragePools():
-        if known.name() == POOL:
-            if known.isActive():
-                known.destroy()
-            known.undefine()
-    connection.close()
-    shutil.rmtree(ROOT, ignore_errors=True)
+        shutil.rmtree(ROOT)
 
 
 def begin(scenario: str) -> list[str]:

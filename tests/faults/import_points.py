@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import libvirt
-from driver import URI, Story, do, files_below, strike
+from driver import Story, do, files_below, storage_pool, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
@@ -120,29 +119,13 @@ def pool() -> Iterator[None]:
     # Reading osinfo-db writes nothing, and takes seconds while every call is counted.
     osinfo.known_releases = lambda: [osinfo.Release("debian12", "2023-06-10")]
     os.makedirs(POOL_PATH)
-    xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    with connected() as connection:
-        connection.storagePoolDefineXML(xml).create()
     try:
-        run_task(SCENARIOS["disk"].options)
-        make_bundle()
-        yield
+        with storage_pool(POOL, POOL_PATH):
+            run_task(SCENARIOS["disk"].options)
+            make_bundle()
+            yield
     finally:
-        with connected() as connection:
-            definition = connection.storagePoolLookupByName(POOL)
-            definition.destroy()
-            definition.undefine()
         shutil.rmtree(ROOT)
-
-
-@contextlib.contextmanager
-def connected() -> Iterator[libvirt.virConnect]:
-    """A connection for the block: one that was there before libvirtd was restarted is lost."""
-    connection = libvirt.open(URI)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def begin() -> list[str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import libvirt
-from driver import URI, Story, do, files_below, strike
+from driver import Story, connected, do, files_below, storage_pool, strike
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.audit import read_log
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest import Manifest
@@ -146,28 +146,13 @@ def pool() -> Iterator[None]:
         )
     os.chmod(f"{tools}/virt-sysprep", 0o755)  # noqa: S103
     os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
-    xml = f"<pool type='dir'><name>{POOL}</name><target><path>{POOL_PATH}</path></target></pool>"
-    with connected() as connection:
-        connection.storagePoolDefineXML(xml).create()
     try:
-        yield
+        with storage_pool(POOL, POOL_PATH):
+            yield
     finally:
         with connected() as connection:
             forget_source(connection)
-            pool = connection.storagePoolLookupByName(POOL)
-            pool.destroy()
-            pool.undefine()
         shutil.rmtree(ROOT)
-
-
-@contextlib.contextmanager
-def connected() -> Iterator[libvirt.virConnect]:
-    """A connection for the block: one that was there before libvirtd was restarted is lost."""
-    connection = libvirt.open(URI)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def forget_source(connection: libvirt.virConnect) -> None:
@@ -178,22 +163,20 @@ def forget_source(connection: libvirt.virConnect) -> None:
 
 def begin(scenario: Scenario) -> None:
     """Bring host and pool to where the scenario begins."""
-    connection = libvirt.open(URI)
-    forget_source(connection)
-    shutil.rmtree(POOL_PATH)
-    os.makedirs(SOURCE_PATH)
-    for end in ("disk0.qcow2", "disk1.raw", "nvram"):
-        shutil.copyfile(f"{MASTERS}/{end}", f"{SOURCE_PATH}/{SOURCE_VM}.{end}")
-    connection.defineXML(DOMAIN)
-    connection.close()
+    with connected() as connection:
+        forget_source(connection)
+        shutil.rmtree(POOL_PATH)
+        os.makedirs(SOURCE_PATH)
+        for end in ("disk0.qcow2", "disk1.raw", "nvram"):
+            shutil.copyfile(f"{MASTERS}/{end}", f"{SOURCE_PATH}/{SOURCE_VM}.{end}")
+        connection.defineXML(DOMAIN)
     for options in scenario.before:
         run_task(options)
 
 
 def source_is_whole() -> bool:
-    connection = libvirt.open(URI)
-    names = [domain.name() for domain in connection.listAllDomains()]
-    connection.close()
+    with connected() as connection:
+        names = [domain.name() for domain in connection.listAllDomains()]
     return SOURCE_VM in names and set(OF_SOURCE) <= set(files_below(POOL_PATH))
 
 
