@@ -289,7 +289,7 @@ def test_disk_without_an_operating_system_cannot_be_generalised(host):
     assert refused["error_code"] == "conflict"
     assert "no operating system" in refused["msg"]
     assert "say generalize: false" in refused["msg"]
-    assert host.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == [".partial", "source-vms"]
+    assert host.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == [".partial", "catalog.log.jsonl", "source-vms"]
 
 
 def test_unknown_operation_is_refused_before_anything_is_copied(host):
@@ -530,7 +530,7 @@ def test_file_system_that_runs_full_while_copying_leaves_nothing(small):
 
     assert refused["error_code"] == "no_space"
     assert "image office 1.0 was not published" in refused["msg"]
-    assert small.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == [".partial", "source-vms"]
+    assert small.run(f"ls -A {PATH}; ls -A {PATH}/.partial").split() == [".partial", "catalog.log.jsonl", "source-vms"]
     assert small.module("desktop_image_info", pool=POOL)["desktop_images"] == []
 
 
