@@ -19,6 +19,7 @@ class ActingModule(ActionBase):
     """Runs the module of the action's own name with the user and the controller as its C(actor)."""
 
     _supports_check_mode = True
+    _supports_async = True
     _requires_connection = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
