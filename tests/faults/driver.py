@@ -102,6 +102,8 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
         points = [point for point, call in enumerate(clean["calls"], 1) if story.is_point(call, kind)]
         if kind == RESTART:
             points = first_and_last_of_each(clean["calls"], points)
+        if kind == "EIO":  # a call of libvirt fails in the same way whatever the errno, and ENOSPC had it fail
+            points = [point for point in points if not clean["calls"][point - 1].startswith("libvirtmod.")]
         report: dict[str, Any] = {
             "points": len(points),
             "calls": Counter(clean["calls"][point - 1].split(".")[0] for point in points),
