@@ -55,16 +55,17 @@ class AuditLog:
             "before": change.before,
             "after": change.after,
         }
-        self._append({**told, "outcome": "begun"}, makes_room=change.verb in ("remove", "purge"))
+        makes_room = change.verb in ("remove", "purge")
+        self._append({**told, "outcome": "begun"}, makes_room)
         ending = {"outcome": "done"}
         try:
             yield ending
-        except (ImagesError, OSError) as error:
+        except BaseException as error:
             with contextlib.suppress(ImagesError, OSError):
                 self._append({"id": told["id"], "outcome": "failed", "error": str(error)})
             raise
         with contextlib.suppress(FileNotFoundError):  # the pool itself may be what was removed
-            self._append({"id": told["id"], **ending}, makes_room=True)
+            self._append({"id": told["id"], **ending}, makes_room)
 
     def _append(self, line: dict[str, Any], makes_room: bool = False) -> None:
         """Append the line durably. On a full file system a change that makes room goes on without one."""
