@@ -54,7 +54,8 @@ def strike(collection_there, request, capsys) -> Strike:
         request.config.stash[STRUCK].append(report["points"])
         assert report["clean"] == []
         assert report["wrong"] == []
-        # A call that is allowed to fail (one that makes room) ends without an error; most do not.
-        assert report["struck"] > report["points"] * 0.8
+        assert report["struck"] > report["points"] * 0.95, "threads may change the order of the last calls, no more"
+        # A call that is allowed to fail (one that makes room, or clears up) ends without an error; most do not.
+        assert report["told"] > report["points"] * 0.6
 
     return run

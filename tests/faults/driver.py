@@ -109,12 +109,14 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
             "calls": Counter(clean["calls"][point - 1].split(".")[0] for point in points),
             "clean": clean["error"] or clean.get("bug") or story.wrong_in_the_end(before),
             "struck": 0,
+            "told": 0,
             "wrong": [],
         }
         for point in points:
             before = story.begin()
             outcome = _in_child(story.run, Fault(point, kind))
-            report["struck"] += outcome["error"] is not None
+            report["struck"] += outcome["struck"]
+            report["told"] += outcome["error"] is not None
             wrong = [outcome["bug"]] if "bug" in outcome else []
             wrong += story.wrong_at_once(before) + story.wrong_in_the_end(before)
             if wrong:
@@ -158,10 +160,10 @@ def _in_child(run: Callable[[], object], fault: Fault | None) -> dict[str, Any]:
             outcome["bug"] = repr(error)
         injection.remove()
         with os.fdopen(writing, "w") as stream:
-            json.dump(outcome | {"calls": injection.calls}, stream)
+            json.dump(outcome | {"calls": injection.calls, "struck": injection.has_struck}, stream)
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as stream:
         said = stream.read()
     os.waitpid(child, 0)
-    return json.loads(said) if said else {"error": "killed", "calls": []}
+    return json.loads(said) if said else {"error": "killed", "calls": [], "struck": True}

@@ -53,10 +53,11 @@ def restart_libvirtd() -> None:
 
 
 class Injection:
-    """Counts the calls of this process from C(install()) on, and injects one fault."""
+    """Counts the calls of this process from C(install()) on, and injects one fault; I(has_struck) says when it did."""
 
     def __init__(self, fault: Fault | None) -> None:
         self.calls: list[str] = []
+        self.has_struck = False
         self._fault = fault
         self._lock = threading.Lock()
 
@@ -80,6 +81,7 @@ class Injection:
             sys.setprofile(self._profile)
 
     def _strike(self, function: Any) -> None:
+        self.has_struck = True
         if self._fault.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self._fault.kind == RESTART:
