@@ -53,7 +53,8 @@ options:
       - V(unpublished) takes a published version back to the state C(deployment_done), in which it serves nothing and
         can be published again. Its content stays in the pool that it was made in. Refused as V(absent) is.
       - V(absent) removes the version to the quarantine. Refused while anything uses it on this host, and while markers
-        are on it that O(markers) does not name. The image goes with its last version.
+        are on it that O(markers) does not name. The image goes with its last version. What else the task says has no
+        meaning then.
       - V(restored) brings back a version from the quarantine, without the markers that were on it.
     type: str
     choices: [present, disabled, enabled, unpublished, absent, restored]

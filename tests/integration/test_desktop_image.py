@@ -379,7 +379,7 @@ def test_version_is_prepared_published_disabled_and_taken_back(host):
     assert prepared["desktop_image"]["state"] == "deployment_done"
     assert host.module("desktop_image", publish=False, **CLONE)["changed"] is False
     pool = {"name": "imagetest", "image_pool": POOL, "image": "office", "version": "1.0", "count": 1}
-    assert "deployment_done" in host.failure("desktop_pool", **pool)["msg"]
+    assert "office 1.0 is not published yet" in host.failure("desktop_pool", **pool)["msg"]
 
     published = host.module("desktop_image", markers=["stable"], **IMAGE)
     assert published["actions"] == [

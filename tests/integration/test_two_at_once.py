@@ -126,7 +126,7 @@ def test_one_cleans_while_one_imports(players):
 
     imported, cleaned = at_once(
         lambda: importer.run("desktop_image", src=disk, os="debian12", **IMAGE),
-        lambda: cleaner.run("image_pool_clean", pool=POOL, partial_age=0, orphans="quarantine"),
+        lambda: cleaner.run("image_pool_clean", pool=POOL, partial_age=1, orphans="quarantine"),
     )
 
     assert not imported.get("failed"), imported

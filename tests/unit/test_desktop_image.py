@@ -304,6 +304,11 @@ BEFORE = OfSnapshot("before", "1")
             ["remove image office 1.0 (to the quarantine for 7 days)"],
         ),
         ({"state": "absent"}, current(), []),
+        (
+            CLONE | {"state": "absent", "generalize": False, "description": "x", "labels": {"a": "b"}},
+            existing(),
+            ["remove image office 1.0 (to the quarantine for 7 days)"],
+        ),
         ({"state": "absent"}, existing(), ["remove image office 1.0 (to the quarantine for 7 days)"]),
         (
             {"state": "absent", "markers": ["stable"]},
@@ -510,7 +515,7 @@ def test_what_cannot_be_is_refused_with_a_way_out(given, there, error, message):
         ({"version": None, "markers": ["a"]}, r"^markers: it is of one version, not of the image as a whole"),
         ({"version": None, "state": "absent"}, r"^state: absent is of one version; say version. The image goes with"),
         ({"state": "disabled", "description": "x"}, r"^description: it is not said with state: disabled"),
-        ({"state": "absent", "source_vm": "src"}, r"^source_vm: it is for making a version, not for state: absent"),
+        ({"state": "disabled", "source_vm": "src"}, r"^source_vm: it is for making a version, not for state: disabled"),
         ({"markers": ["a"], "remove_markers": ["a"]}, r"^remove_markers: a is in markers too"),
         ({"quarantine_days": -1}, r"^quarantine_days: -1 is not a number of days"),
         ({"minimum_vcpus": 0}, r"^minimum_vcpus: 0 is not a number of processors"),

@@ -291,7 +291,7 @@ def test_other_hardware_is_not_given_to_a_version(place, given, message):
         ({"src": "/srv/x", "hardware": {"vcpus": 0}}, BadInput, "vcpus: 0 is not a number of processors"),
         ({"src": "/srv/x", "hardware": {"memory": "1KiB"}}, BadInput, "memory: '1KiB' is 1024 bytes, too little"),
         ({"src": "/srv/x", "generalize_operations": ["x"]}, BadInput, "generalize_operations: what is imported stays"),
-        ({"src": "/srv/x", "state": "absent"}, BadInput, "src: it is for making a version, not for state: absent"),
+        ({"src": "/srv/x", "state": "absent"}, BadInput, "state: absent is of one version; say version"),
         ({"version": "1.0", "checksum": "sha256:"}, BadInput, "checksum: it is of a file that is imported; say src"),
         ({"src": "/srv/nothing"}, NotFound, "src: there is no file /srv/nothing on this host"),
         ({"src": "/srv"}, BadInput, "/srv is not a regular file"),

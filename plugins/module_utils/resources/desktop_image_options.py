@@ -101,6 +101,8 @@ class Desired:
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
+        if params["state"] == "absent":
+            params = _without_the_rest(params)
         operations = params["generalize_operations"]
         if operations is not None and params["generalize"] is False:
             raise BadInput(
@@ -156,6 +158,15 @@ class Desired:
         return self.source_vm is not None or self.request is not None
 
 
+def _without_the_rest(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the options without what says nothing about a removal: a task becomes one by its state alone."""
+    said_of_removal = {"pool", "name", "version", "state", "markers", "quarantine_days", "actor", "libvirt_uri"}
+    return {
+        option: value if option in said_of_removal else OPTIONS[option].get("default")
+        for option, value in params.items()
+    }
+
+
 def _check_state(params: dict[str, Any]) -> None:
     """Raise BadInput for options that have nothing to say in the state that is asked for."""
     state = params["state"]
@@ -168,9 +179,7 @@ def _check_state(params: dict[str, Any]) -> None:
     if whole and said:
         raise BadInput(f"{said[0]}: it is for making a version; say which: version (as '1.0'), or bump")
     edits = [option for option in (*_OF_IMAGE, *_OF_VERSION) if params[option] is not None]
-    if state == "absent":
-        edits = [option for option in edits if option != "markers"]
-    if state != "present" and edits:
+    if state not in ("present", "absent") and edits:
         raise BadInput(f"{edits[0]}: it is not said with state: {state}; leave it out, or say it in a task of its own")
     if whole:
         of_version = [option for option in _OF_VERSION if params[option] is not None]
