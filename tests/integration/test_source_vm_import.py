@@ -430,9 +430,12 @@ def test_next_version_is_made_from_a_published_one(host):
     host.run(f"qemu-io -f raw -c 'write -q -P 3 2M 64k' {DISK}")
     published = host.module("desktop_image", **image, version="1.1", source_vm=NAME)["desktop_image"]
     assert published["parent"] == "1.0"
-    assert host.module("desktop_image", **image, version="1.0", state="absent", markers=["stable"])["changed"] is True
     other = host.module("desktop_image", **(image | {"name": "lab"}), version="1.0", source_vm=NAME)["desktop_image"]
-    assert other["parent"] is None, "a version of another image has no parent in this one"
+    assert other["parent"] == "office@1.0", "a version of another image tells that too"
+    gone = image | {"version": "1.0", "state": "absent", "markers": ["stable"]}
+    assert host.failure("desktop_image", **gone)["users"] == [f"source VM {NAME}"]
+    host.module("source_vm", name=NAME, state="absent", remove_disks=True)
+    assert host.module("desktop_image", **gone)["changed"] is True
 
 
 def test_domain_is_adopted_where_it_is(host):
