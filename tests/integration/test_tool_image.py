@@ -166,7 +166,7 @@ def test_from_the_controller_from_nothing_to_nothing(host, iso):
     assert gone["actions"] == told["actions"] == ["remove tool image virtio"]
     assert gone["diff_text"] == told["diff_text"]
     assert gone["tool_image"] is None
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
     assert "tool-virtio" not in host.run(f"virsh vol-list {POOL}")
     assert tool(host, state="absent")["changed"] is False
 
@@ -298,7 +298,7 @@ def test_page_in_the_place_of_an_iso_is_refused(host, web):
 
     assert failure["error_code"] == "damaged"
     assert failure["msg"] == f"{web.url} is not an ISO image: it holds neither an ISO 9660 nor a UDF file system"
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_bad_file_on_the_controller_is_not_uploaded(host, iso, check, content, o
 
     assert failure["error_code"] == code
     assert message in failure["msg"]
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -380,7 +380,7 @@ def test_space_is_checked_before_anything_is_written(host, check):
     assert failure["error_code"] == "no_space"
     assert failure["msg"].startswith("tool image virtio needs ")
     assert f" in {PATH}, but only " in failure["msg"]
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
 
 
 DOMAIN = f"""<domain type='qemu'><name>{VM}</name><memory unit='MiB'>64</memory><os><type machine='q35'>hvm</type></os>
@@ -430,7 +430,7 @@ def test_second_run_at_the_same_time_is_told_to_wait(host, web):
         host.run(f"fuser -k {PATH}/.partial/tool-virtio.lock; rm {PATH}/.partial/tool-virtio.lock", check=False)
     assert failure["error_code"] == "busy"
     assert failure["msg"] == "another run is working on tool image virtio; wait for it to end and run again"
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
 
 
 def test_killed_download_leaves_no_tool_image_and_the_next_run_makes_it(host, web):
@@ -447,7 +447,7 @@ def test_killed_download_leaves_no_tool_image_and_the_next_run_makes_it(host, we
     run.join()
 
     assert lost[0]["failed"]
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
     assert host.module("tool_image_info", pool=POOL)["tool_images"] == []
     assert "tool-virtio.iso" in host.run(f"ls {PATH}/.partial")
     web.fault = ""
@@ -460,7 +460,7 @@ def test_leftovers_of_a_killed_run_are_removed_with_the_tool_image(host):
     host.run(f"mkdir -p {PATH}/.partial; touch {PATH}/.partial/tool-virtio.iso {PATH}/tool-virtio.json")
 
     assert tool(host, state="absent")["actions"] == ["remove tool image virtio"]
-    assert host.run(f"ls {PATH}") == ""
+    assert host.run(f"ls {PATH}").split() == ["catalog.log.jsonl"]
     assert tool(host, state="absent")["changed"] is False
 
 
