@@ -18,12 +18,12 @@ import secrets
 import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from ..changes import SKIPPED, Change
 from ..errors import ImagesError
 from ..files import Files, sync_directory
+from ..times import now_text
 from ..waiting import held_soon
 from .naming import PARTIAL
 
@@ -69,7 +69,7 @@ class AuditLog:
 
     def _append(self, line: dict[str, Any], makes_room: bool = False) -> None:
         """Append the line durably. On a full file system a change that makes room goes on without one."""
-        stamped = {"time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), **line}
+        stamped = {"time": now_text(), **line}
         data = (json.dumps(stamped, ensure_ascii=False, default=str) + "\n").encode()
         try:
             with self._locked():

@@ -18,12 +18,12 @@ from typing import Any
 
 from ..errors import Conflict, Damaged
 from ..files import Files, sync_directory
+from ..times import read_time, time_text
 from .naming import QUARANTINE
 
 SCHEMA = 1
 DEFAULT_DAYS = 7
 _NOTE = "quarantine.json"
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Entry:
     record: str | None = None
 
     def is_expired(self, now: datetime) -> bool:
-        return now >= datetime.strptime(self.expires, _TIME).replace(tzinfo=timezone.utc)
+        return now >= read_time(self.expires)
 
     def place_of(self, file: str) -> str:
         """Return where the file I(file) of the pool's directory lies in the entry."""
@@ -118,8 +118,8 @@ class Quarantine:
             path=os.path.join(self.path, f"{name.replace(os.sep, '~')[:200]}.{secrets.token_hex(4)}"),
             kind=kind,
             name=name,
-            removed=now.strftime(_TIME),
-            expires=(now + timedelta(days=removal.days)).strftime(_TIME),
+            removed=time_text(now),
+            expires=time_text(now + timedelta(days=removal.days)),
             by=removal.by,
             reason=removal.reason,
             files=tuple(files),

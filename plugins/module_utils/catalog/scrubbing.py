@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timezone
 
 from ..disk.pieces import sound_layer
 from ..disk.scrubbing import Damage, RateLimit, find_damage
 from ..errors import NotFound
+from ..times import now_text
 from .manifest import Manifest
 from .scrubs import DAMAGED, SOUND, Finding, Scrub
 from .store import Store
@@ -28,7 +28,7 @@ def scrub_version(store: Store, manifest: Manifest, rate: RateLimit) -> Scrub:
         findings = tuple(_findings(store, manifest, rate))
         complete = len(findings) == len(manifest.files)
         sound = complete and all(finding.result == SOUND for finding in findings)
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = now_text()
         scrub = Scrub(now, SOUND if sound else DAMAGED, findings)
         store.save_scrub(manifest, scrub)
         return scrub

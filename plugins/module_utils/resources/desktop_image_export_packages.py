@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from datetime import datetime, timezone
 
 from ..appliance.writing import (
     ExportedDisk,
@@ -26,6 +25,7 @@ from ..disk.exporting import add_member, sha256_of_part
 from ..disk.growing_tar import GrowingTar
 from ..files import Files
 from ..hypervisor.hardware import read_hardware
+from ..times import read_time
 
 _NO_DIGEST = "0" * 64
 
@@ -83,8 +83,7 @@ def write_ova(store: Store, manifest: Manifest, path: str, encoding: Encoding, v
 
 def _archive(files: Files, path: str, kept: Mapping[str, int], manifest: Manifest, names: list[str]) -> GrowingTar:
     """Return the archive with what a killed run wrote of it, if that is the beginning of what it shall be."""
-    created = datetime.strptime(manifest.provenance.created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
-    modified = int(created.timestamp())
+    modified = int(read_time(manifest.provenance.created).timestamp())
     tar = GrowingTar(files, path, kept, modified)
     if list(tar.members) != names[: len(tar.members)]:
         files.remove(path)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
 
 from ..catalog.bundle import is_bundle, open_bundle
 from ..catalog.manifest import Manifest, Provenance
@@ -25,6 +24,7 @@ from ..disk.reading import open_regular
 from ..errors import BadInput, Conflict, ImagesError, NotFound, from_os_error
 from ..files import require_space
 from ..hypervisor.connection import Host
+from ..times import now_text
 from . import desktop_image_import_bundle as bundles
 from . import desktop_image_import_disk as disks
 from .desktop_image_import_options import ImportRequest
@@ -155,7 +155,7 @@ def import_version(host: Host, store: Store, request: ImportRequest, contents: C
 
 def _origin(contents: Contents, request: ImportRequest, by: str) -> ImportOrigin:
     source = contents.source
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = now_text()
     return ImportOrigin(source.path, source.size, source.mtime_ns, request.checksum, now, by)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, Provenance, SourceDisk
 from ..catalog.naming import Version, disk_file, pieces_file
@@ -27,6 +26,7 @@ from ..hypervisor.networks import network_names, require_networks
 from ..hypervisor.offers import require_offered
 from ..hypervisor.virt_install import HardwareRequest, domain_xml
 from ..sizes import human_size
+from ..times import now_text
 from .desktop_image_import_options import ImportRequest
 from .desktop_image_import_source import SourceFile, Writing
 from .desktop_image_options import Desired
@@ -122,7 +122,7 @@ class DiskContents:
                 source_uuid="",
                 source_disks=(SourceDisk(self.source.path, self.source.size, self.source.mtime_ns),),
                 host=host.connection.getHostname(),
-                created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                created=now_text(),
                 collection_version=VERSION,
                 generalized=self.operations,
                 source_sha256=sha256,

@@ -152,11 +152,6 @@ class Desired:
     def subject(self) -> str:
         return f"image {self.name} {self.version}" if self.version else f"image {self.name}"
 
-    @property
-    def makes_version(self) -> bool:
-        """Whether the task says where a version comes from that is not there yet."""
-        return self.source_vm is not None or self.request is not None
-
 
 def _without_the_rest(params: dict[str, Any]) -> dict[str, Any]:
     """Return the options without what says nothing about a removal: a task becomes one by its state alone."""

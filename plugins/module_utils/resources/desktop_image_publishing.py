@@ -12,7 +12,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
 from ..catalog.naming import Version, disk_file, nvram_file, pieces_file, signature_file
@@ -26,6 +25,7 @@ from ..hypervisor.connection import Host
 from ..hypervisor.domains import DomainDisk, list_domains
 from ..hypervisor.hardware_template import hardware_facts, hardware_template
 from ..hypervisor.kvm_probe import usable_virt_type
+from ..times import now_text
 from .desktop_image_rules import SPACE_MARGIN
 from .desktop_image_source import SourceVm, read_source, require_publishable, require_removable
 from .references import References
@@ -189,7 +189,7 @@ def _manifest(
             source_uuid=source.domain.uuid,
             source_disks=source.disks,
             host=host.connection.getHostname(),
-            created=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=now_text(),
             collection_version=VERSION,
             generalized=publication.operations,
             tool_images=source.tool_images,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import Any
 
 from ..catalog.naming import Version
@@ -14,6 +13,7 @@ from ..catalog.record import ImageRecord, MarkerMove, VersionEdits
 from ..catalog.states import require_event
 from ..catalog.store import Store
 from ..errors import NotFound, WrongState
+from ..times import now_text
 from .desktop_image_options import Desired
 from .desktop_image_rules import Current, require_movable
 from .desktop_image_version import PublishedVersion
@@ -152,7 +152,7 @@ def of_markers(desired: Desired, current: Current, will_be_available: bool) -> I
 def _move(desired: Desired, marker: str) -> Edit:
     def edit(record: ImageRecord) -> ImageRecord:
         require_movable(record, marker, desired.version)
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = now_text()
         move = MarkerMove(now, desired.actor, record.markers.get(marker))
         return record.with_marker(marker, desired.version, move)
 

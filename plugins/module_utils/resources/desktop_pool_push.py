@@ -7,9 +7,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 
 from ..errors import PushFailed
+from ..times import time_text
 from .desktop_pool_batch import PUT_BACK, Move
 from .desktop_pool_blueprint import Blueprint
 from .desktop_pool_desktops import WAITS_FOR_LOGOFF, Desktop
@@ -167,7 +168,7 @@ class _Step:
         if not self.is_stale:
             return None
         if self.scheduled and (self.replaces_content or not self.desktop.off):
-            return self.desired.start_at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return time_text(self.desired.start_at)
         return WAITS_FOR_LOGOFF if self.asks_for_log_off else None
 
     @property

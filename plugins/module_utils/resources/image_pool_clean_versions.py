@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, manifest_file
@@ -15,11 +14,11 @@ from ..catalog.record import ImageRecord
 from ..catalog.scrubs import Scrub
 from ..catalog.store import Store
 from ..files import allocated, is_locked
+from ..times import read_time
 from .desktop_image_version import PublishedVersion
 from .image_pool_clean_retention import Candidate
 from .references import MARKER, Reference, References
 
-_TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Who has a file open only reads or writes it; it is no disk that stands on the version.
 _NO_DISKS = (MARKER, "process", "loop device")
 
@@ -108,7 +107,7 @@ def _came(store: Store, manifest: Manifest) -> float:
 
 
 def _seconds(time: str) -> float:
-    return datetime.strptime(time, _TIME).replace(tzinfo=timezone.utc).timestamp()
+    return read_time(time).timestamp()
 
 
 def _count_disks(references: Iterable[Reference]) -> int:
