@@ -19,7 +19,7 @@ SMALL = 16 * 1024**2
 IMAGE = {"pool": POOL, "name": "office"}
 HARDWARE = {"vcpus": 1, "memory": "64MiB"}
 DESKTOPS = {"name": "imageimport", "image_pool": POOL, "image": "office", "count": 1, "virt_type": "qemu"}
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 # Formats with what qemu-img is told, each an option of ours and a name of its own.
 FORMATS = {
     "raw": "-O raw",

@@ -12,7 +12,7 @@ import pytest
 
 POOL, PATH = "pushtest", "/srv/pushtest"
 GUEST, BROKEN = "pushtest-src", "pushtest-broken"
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 ACCT = {
     "name": "ptacct", "image_pool": POOL, "image": "office", "marker": "stable", "count": 2, "virt_type": "qemu",
     "data_disk": {"size": "16MiB"}, "timeout": 60, "agent_deadline": BOOT_TIMEOUT,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 DIRECTORY = "/srv/guest-conversion"
 NAME = "converted"
 DISK = f"{DIRECTORY}/office.raw"

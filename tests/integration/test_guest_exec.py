@@ -10,7 +10,7 @@ import pytest
 
 POOL, PATH = "exectest", "/srv/exectest"
 NAME = "exectest-guest"
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 
 
 def remove(hv1):

@@ -20,7 +20,7 @@ SMALL = {
     "networks": [],
     "disks": [{"size": "64MiB"}],
 }
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 NETWORK = "<network><name>srctest-net</name></network>"
 # Before /usr/bin in PATH: what stands there runs in place of the real one.
 FAKE = "/usr/local/bin/virt-install"

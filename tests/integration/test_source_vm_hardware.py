@@ -23,7 +23,7 @@ SMALL = {
 }
 # A VM without an OS does not hear that it shall shut down.
 PULL = {"timeout": 0, "force": True}
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 
 
 @pytest.fixture(scope="module")

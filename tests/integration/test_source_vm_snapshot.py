@@ -11,7 +11,7 @@ import pytest
 POOL, PATH = "snaptest", "/srv/snaptest"
 VM = "snaptest-a"
 DISKS = f"{PATH}/source-vms"
-BOOT_TIMEOUT = 400
+BOOT_TIMEOUT = 900
 SMALL = {"name": VM, "pool": POOL, "memory": "64MiB", "virt_type": "qemu", "networks": [], "graphics": "none"}
 DISK = {"size": "64MiB", "bus": "virtio"}
 

@@ -148,8 +148,12 @@ class ToolImageInPool:
         return Current(image, is_wanted, users=users)
 
     def audit_log(self, desired: Desired, current: Current) -> AuditLog | None:
-        """Return the log of the pool, or None where nothing will change: the content will only be asked for."""
-        if desired.present and desired.content is None and not current.is_wanted:
+        """Return the log of the pool, or None where nothing will change: it only asks for the content, or is not there."""
+        if desired.present:
+            changes_nothing = desired.content is None and not current.is_wanted
+        else:
+            changes_nothing = current.image is None and not current.leftovers
+        if changes_nothing:
             return None
         return AuditLog(pools.image_pool_path(self.host, desired.pool), self.host.files, desired.actor)
 
