@@ -18,6 +18,7 @@ LONGEST_FILE = 500
 FLOORS = (
     ("module_utils/reconcile.py", 4),
     ("module_utils/resources/", 3),
+    ("module_utils/swarm/", 2.2),
     ("module_utils/hypervisor/", 2.1),
     ("module_utils/catalog/", 2.1),
     ("module_utils/disk/", 2),
@@ -40,6 +41,8 @@ DOORS = {
     },
     "libvirt": {"module_utils/hypervisor/connection.py"},
     "libvirt_qemu": {"module_utils/hypervisor/agent.py"},
+    "libtorrent": {"module_utils/swarm/session.py"},
+    "ssl": {"module_utils/swarm/tls.py"},
     "defusedxml": {"module_utils/appliance/descriptor_xml.py"},
     "ansible.module_utils.urls": {"module_utils/download.py"},
 }
