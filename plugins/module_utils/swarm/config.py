@@ -111,7 +111,9 @@ class SeedConfig:
         try:
             document = json.loads(data)
             if document["schema"] != SCHEMA:
-                raise Damaged(f"{origin} has schema {document['schema']}, this program reads {SCHEMA}; run the role anew")
+                raise Damaged(
+                    f"{origin} has schema {document['schema']}, this program reads {SCHEMA}; run the role anew"
+                )
             return cls(**document | _typed(document))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"{origin} is not a configuration of goldsmith-seed ({error!r}); run the role anew") from None
