@@ -8,12 +8,26 @@ a marker that it does not know is the host's own and stays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any, Protocol
 
 from ..catalog.naming import Version
 from ..catalog.record import ImageRecord, MarkerMove
 from ..times import now_text
+
+
+class Catalogue(Protocol):
+    """A peer that tells the record of an image."""
+
+    def image(self, name: str) -> dict[str, Any] | None: ...
+
+
+def record_on(catalogue: Catalogue, image: str) -> ImageRecord | None:
+    """Return the image's record as the peer has it, None when it has no version. Raises Damaged for what is none."""
+    document = catalogue.image(image)
+    return None if document is None else ImageRecord.from_json(json.dumps(document).encode(), f"the record of {catalogue}")
 
 
 def followed(own: ImageRecord, source: ImageRecord, here: Collection[Version], actor: str) -> ImageRecord:
