@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..catalog.audit import AuditLog, apply_all
@@ -13,7 +14,7 @@ from ..catalog.store import Store
 from ..catalog.trust import TrustedSigners
 from ..changes import Change
 from ..collection import VERSION
-from ..errors import BadInput, NotFound
+from ..errors import BadInput, NotFound, Unreachable
 from .board import Board
 from .client import PeerClient
 from .config import Peer
@@ -74,8 +75,7 @@ class Desk:
         wishes = tuple(Wish(**wish) for wish in question["images"])
         trusted = TrustedSigners.from_option(question.get("trusted_signers"))
         planner = Planner(self._around.config, self._around.store_of(pool), here, self._around.architecture)
-        with self._around.client(self._peer(question["source"])) as client:
-            source = Source(client, question["source"])
+        with self._source(question["source"], wishes) as source:
             told = planner.answer(Question(pool, wishes, tuple(question["match_labels"]), trusted), source)
         for version in told["versions"]:
             kept = self._book.get(f"{version['image']}@{version['version']}.{pool}")
@@ -104,6 +104,30 @@ class Desk:
         with self._around.client(self._peer(question["source"])) as client:
             followed = follow(self._around.store_of(question["pool"]), client, question["image"], question["actor"])
         return {"followed": followed}
+
+    @contextlib.contextmanager
+    def _source(self, name: str, wishes: Sequence[Wish]) -> Iterator[Source]:
+        """Yield the catalogue that versions come from: of the host of the name, or, where that one does not answer and
+        every version is named, of the next that does.
+        """
+        around = self._around
+        if name == around.config.me.name:
+            yield Source(around.shelf, name)
+            return
+        is_named = bool(wishes) and all(wish.version for wish in wishes)
+        others = [peer for peer in around.nearest() if peer.name != name] if is_named else []
+        refusals: list[str] = []
+        for peer in [self._peer(name), *others]:
+            with contextlib.ExitStack() as held:
+                try:
+                    source = Source(held.enter_context(around.client(peer)), peer.name)
+                except Unreachable as error:
+                    refusals.append(str(error))
+                    continue
+                if any(wish.image == offer["image"] for wish in wishes for offer in source.offers) or peer.name == name:
+                    yield source
+                    return
+        raise Unreachable(f"source_host: {refusals[0]}" + (" Nobody else has it either." if others else ""))
 
     def _peer(self, name: str) -> Peer:
         peer = self._around.config.peer(name)

@@ -6,18 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..catalog.naming import Version
 from ..catalog.record import ImageRecord
 from ..catalog.store import Store
 from ..catalog.trust import TrustedSigners
 from ..errors import ImagesError, NotFound, Refused
-from .client import PeerClient
 from .config import SeedConfig
-from .documents import read_documents
+from .documents import Teller, read_documents
 from .fitting import base_disks, difference, require_fit, require_room
-from .following import followed, record_on, what_follows
+from .following import Catalogue, followed, record_on, what_follows
 
 PRESENT, WANTED, REFUSED, NOT_SELECTED, IMPOSSIBLE = "present", "wanted", "refused", "not_selected", "impossible"
 
@@ -31,10 +30,16 @@ class Wish:
     marker: str | None = None
 
 
+class Offering(Teller, Catalogue, Protocol):
+    """A host's catalogue: a peer's, or the host's own shelf."""
+
+    def offers(self) -> list[dict[str, Any]]: ...
+
+
 class Source:
     """The catalogue of the host that versions are to come from. It is asked once for each thing."""
 
-    def __init__(self, client: PeerClient, name: str) -> None:
+    def __init__(self, client: Offering, name: str) -> None:
         self.client = client
         self.name = name
         self._records: dict[str, ImageRecord | None] = {}
