@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from .. import progress
 from .extents import Extent, by_chunk, raw_extents
 from .open_files import OpenFiles
 
@@ -236,6 +237,7 @@ class _Reader:
         start = number * CHUNK
         content = self._buffer()[: min(CHUNK, self._size - start)]
         self._fill(content, start, parts)
+        progress.advance(sum(part.length for part in parts))
         hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
         if self._sink is not None:
             for first, last in _runs_of_data(hashes):

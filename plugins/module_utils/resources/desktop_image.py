@@ -23,7 +23,7 @@ from . import desktop_image_removal as removal
 from .desktop_image_import import find_version
 from .desktop_image_import_plan import observe_import, of_publishing_import, plan_import, require_as_imported
 from .desktop_image_options import Desired
-from .desktop_image_publishing import Publication, publish
+from .desktop_image_publishing import Publication, publish, work_of
 from .desktop_image_record import (
     Edit,
     Made,
@@ -214,6 +214,7 @@ class DesktopImage:
             None,
             after,
             f"{copied}, generalized" if operations else copied,
+            work=work_of(publication, current.source),
         )
         if desired.method == "convert":
             yield self._remove_source_change(desired, current)
