@@ -23,6 +23,7 @@ from .store import Store
 
 SCHEMA = 1
 REPLICATING, RETRY_PENDING = "replicating", "retry_pending"
+_FILE = re.compile(r"[^@.][^@]*@\d+\.\d+\.transfer\.")
 _RECORD = re.compile(r"(?P<image>[^@.][^@]*)@(?P<version>\d+\.\d+)\.transfer\.json")
 
 
@@ -71,6 +72,11 @@ class Transfer:
     def copy_state(self, working: bool) -> str:
         """Return the state of the copy (docs/image-states.md). I(working): somebody brings it here at this moment."""
         return copy_state(CopyFacts(complete=False, attempts=0 if working else self.attempts))
+
+    @property
+    def progress(self) -> str:
+        """How much is here, for reading: C(43 %); C(nothing) until it is known what is to travel."""
+        return f"{100 * self.done // self.total} %" if self.total else "nothing"
 
     def to_json(self) -> bytes:
         document = {"schema": SCHEMA, **asdict(self), "version": str(self.version)}
@@ -130,6 +136,15 @@ def forget(store: Store, image: str, version: Version) -> None:
     mine = [name for name in names if name.startswith((stem, "." + stem))]
     for name in sorted(mine, key=lambda name: (name == record, name)):
         store.files.remove(os.path.join(directory, name))
+
+
+def files_of_same(path: str) -> list[str]:
+    """Return the paths of all files of the transfer that the file is of by its name, of none when it is of none."""
+    directory, name = os.path.split(path)
+    match = _FILE.match(name)
+    if match is None:
+        return []
+    return sorted(os.path.join(directory, one) for one in os.listdir(directory) if one.startswith(match[0]))
 
 
 def is_at_work(store: Store, image: str, version: Version) -> bool:
