@@ -67,7 +67,7 @@ class Torrent:
         found = digest_of_pieces(self.pieces)
         if found != self.digest or len(hashes_of(self.pieces)) != count_pieces(self.size):
             raise Damaged(
-                f"the piece layer of {self.digest} ({self.size} bytes) has {len(self.pieces)} bytes and leads to {found}; "
+                f"the piece layer of {self.digest} ({self.size} bytes) has {len(self.pieces)} bytes, leads to {found}: "
                 "it was damaged on its way or where it lies: fetch it again, or have it made anew from the disk"
             )
 
