@@ -20,6 +20,7 @@ PACKAGES = {
     "conmon": "conmon",
     "netavark": "/usr/lib/podman/netavark",
     "iptables": "iptables",
+    "iproute2": "tc",
     "mmdebstrap": "mmdebstrap",
     "zstd": "zstd",
     "openssh-client": "ssh",
