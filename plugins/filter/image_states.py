@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: image_states
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: States of versions over all hosts
 description:
   - Puts together what M(goldsmith.images.desktop_image_info) says on each host, and tells for each version its state
@@ -15,8 +15,9 @@ description:
 options:
   _input:
     description:
-      - Results of M(goldsmith.images.desktop_image_info), as registered, by the names of the hosts. A result may be one
-        of a task that failed or of a host that could not be reached, and empty for a host that was not asked.
+      - Results of M(goldsmith.images.desktop_image_info) or M(goldsmith.images.image_distribute), as registered, by the
+        names of the hosts. A result may be one of a task that failed or of a host that could not be reached, and empty
+        for a host that was not asked.
     type: dict
     required: true
   expected:

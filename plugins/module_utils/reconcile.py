@@ -21,7 +21,7 @@ from . import progress
 from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
-from .files import Files
+from .files import Files, ReadOnlyFiles
 from .hypervisor.connection import Host, open_host
 
 
@@ -30,7 +30,9 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result).
+    itself has C(to_results(current)) in place of C(to_result). One that goes on with the rest when a part fails has
+    C(failure(current)), which says in the end what is missing, or None. One with C(needs_libvirt = False) is given a
+    host without a connection.
     """
 
     result_key: str
@@ -50,7 +52,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     done: list[Change] = []
     with _failures_told(module, done), progress.told_in(Files(), module.params.get("_progress_file")):
         desired = resource_type.Desired.from_params(module.params)
-        with open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+        with _host_of(module, resource_type) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
@@ -62,7 +64,18 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                     current = resource.observe(desired)
                 plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
-    module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
+            failure = _failure(resource, current)
+    result |= {"changed": bool(plan), "actions": [change.sentence for change in plan], **_diff(module, plan)}
+    if failure is not None:
+        module.fail_json(msg=str(failure), error_code=failure.error_code, **result)
+    module.exit_json(**result)
+
+
+def _host_of(module: AnsibleModule, resource_type: type[Resource]) -> contextlib.AbstractContextManager[Host]:
+    """Return what opens the host, read-only in check mode; without libvirt for a resource that does not need it."""
+    if getattr(resource_type, "needs_libvirt", True):
+        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
+    return contextlib.nullcontext(Host(None, ReadOnlyFiles() if module.check_mode else Files()))
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
@@ -126,6 +139,12 @@ def _is_put_off(module: AnsibleModule, plan: list[Change]) -> bool:
 def _results(resource: Resource, current: Any) -> dict[str, Any]:
     to_results = getattr(resource, "to_results", None)
     return to_results(current) if to_results else {resource.result_key: resource.to_result(current)}
+
+
+def _failure(resource: Resource, current: Any) -> ImagesError | None:
+    """Return what is missing in the end, for a resource that goes on with the rest when a part fails."""
+    judge = getattr(resource, "failure", None)
+    return judge(current) if judge else None
 
 
 def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:

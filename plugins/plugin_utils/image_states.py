@@ -21,6 +21,7 @@ from .copies import (
 )
 from .host_results import Found, message_of
 
+_DECLINED = ("refused", "not_selected")  # states of copies that are not to be
 _NAMED = 5  # hosts with the same trouble that a sentence names
 
 
@@ -33,10 +34,11 @@ def build_states(
 ) -> list[dict[str, Any]]:
     """Return one entry a version (RETURN of the filter image_states), by image and from old to new.
 
-    I(found) are results of desktop_image_info by host, of tasks that failed, too. I(expected) are the hosts that should
+    I(found) are results of desktop_image_info or image_distribute by host, of tasks that failed, too. I(expected) are the hosts that should
     have the versions, I(refused) says of others why they are not to. I(name) and I(version) leave one image or version
     over; a version that both name is in the result, even when no host has it.
     """
+    found = {host: _as_answer(result) for host, result in found.items()}
     answers = {host: result for host, result in found.items() if "desktop_images" in result}
     versions = {
         (told["name"], told["version"])
@@ -60,6 +62,9 @@ def _entry(
     version: str,
 ) -> dict[str, Any]:
     there = {host: copies[0] for host, answer in answers.items() if (copies := copies_in(answer, image, version))}
+    declined = {host: copy["last_error"] for host, copy in there.items() if copy.get("state") in _DECLINED}
+    there = {host: copy for host, copy in there.items() if host not in declined}
+    refused = {**refused, **declined}
     should = _expected(answers, there, expected, refused)
     copies = {host: copy_result(copy) for host, copy in there.items()}
     copies |= {host: no_copy(MISSING) for host in should if host not in copies and host in answers}
@@ -78,6 +83,24 @@ def _entry(
         "reasons": {host: reasons[host] for host in sorted(reasons)},
     }
     return entry | {"sentence": _sentence(entry)}
+
+
+def _as_answer(result: Found) -> Found:
+    """Return what a host says of its copies; what image_distribute said, as desktop_image_info says it."""
+    if "copies" not in result:
+        return result
+    copies = [
+        {
+            "name": copy["name"],
+            "version": copy["version"],
+            "state": copy["state"] or MISSING,
+            "attempts": copy["attempts"],
+            "last_error": copy["reason"],
+        }
+        for copy in result["copies"]
+        if copy["version"] is not None
+    ]
+    return {"desktop_images": copies}
 
 
 def _expected(

@@ -50,10 +50,12 @@ class Job:
 class LongWork(OwnModule):
     """Runs the module of the action's own name; long work asynchronously, with a line every few seconds."""
 
+    defer_above = DEFER_ABOVE
+
     def run_module(self, options: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         if self._task.async_val or self._task.check_mode:
             return super().run_module(options, task_vars)
-        result = super().run_module({**options, "_defer_above": DEFER_ABOVE}, task_vars)
+        result = super().run_module({**options, "_defer_above": self.defer_above}, task_vars)
         return self._run_long(options, task_vars) if "deferred" in result else result
 
     def describe(self, host: str, now: Progress, before: Progress | None) -> str:

@@ -15,10 +15,10 @@ from ..catalog.naming import PARTIAL, Version
 from ..catalog.quarantine import Entry, Quarantine, Removal
 from ..catalog.scrubbing import scrub_version
 from ..catalog.store import Store
-from ..disk.scrubbing import RateLimit
 from ..errors import InUse, NotFound
 from ..hypervisor.connection import Host
 from ..hypervisor.pools import image_pool_path, refresh_pool
+from ..rate_limit import RateLimit
 from .image_pool_clean_leftovers import Leftover, Users, age_of, has_manifest, is_temporary, plain_files, version_of
 from .image_pool_clean_options import Desired
 from .image_pool_clean_orphans import Orphan
