@@ -21,8 +21,8 @@ from . import progress
 from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
-from .files import Files, ReadOnlyFiles
-from .hypervisor.connection import Host, open_host
+from .files import Files
+from .hypervisor.connection import Host, host_without_libvirt, open_host
 
 
 class Resource(Protocol):
@@ -31,8 +31,8 @@ class Resource(Protocol):
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
     itself has C(to_results(current)) in place of C(to_result). One that goes on with the rest when a part fails has
-    C(failure(current)), which says in the end what is missing, or None. One with C(needs_libvirt = False) is given a
-    host without a connection.
+    C(failure(current)), which says in the end what is missing, or None. One that can do without libvirt has
+    C(needs_libvirt(desired)), and gets a host without a connection where that is false.
     """
 
     result_key: str
@@ -52,7 +52,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     done: list[Change] = []
     with _failures_told(module, done), progress.told_in(Files(), module.params.get("_progress_file")):
         desired = resource_type.Desired.from_params(module.params)
-        with _host_of(module, resource_type) as host:
+        with _opened(module, resource_type, desired) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
@@ -69,13 +69,6 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     if failure is not None:
         module.fail_json(msg=str(failure), error_code=failure.error_code, **result)
     module.exit_json(**result)
-
-
-def _host_of(module: AnsibleModule, resource_type: type[Resource]) -> contextlib.AbstractContextManager[Host]:
-    """Return what opens the host, read-only in check mode; without libvirt for a resource that does not need it."""
-    if getattr(resource_type, "needs_libvirt", True):
-        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
-    return contextlib.nullcontext(Host(None, ReadOnlyFiles() if module.check_mode else Files()))
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
@@ -112,6 +105,15 @@ def run_action(module: AnsibleModule, act: Callable[[Host, dict[str, Any]], dict
     with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
         result = act(host, module.params)
     module.exit_json(**result)
+
+
+def _opened(
+    module: AnsibleModule, resource_type: type[Resource], desired: Any
+) -> contextlib.AbstractContextManager[Host]:
+    needs_libvirt = getattr(resource_type, "needs_libvirt", None)
+    if needs_libvirt is None or needs_libvirt(desired):
+        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
+    return contextlib.nullcontext(host_without_libvirt(read_only=module.check_mode))
 
 
 @contextlib.contextmanager

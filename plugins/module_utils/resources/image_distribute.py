@@ -76,13 +76,16 @@ class DistributedImages:
     """Versions that this host has, or gets."""
 
     result_key = "copies"
-    needs_libvirt = False
     Desired = Desired
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._ordered: dict[str, Order] = {}
         self._desired: Desired | None = None
+
+    @staticmethod
+    def needs_libvirt(_desired: Desired) -> bool:
+        return False
 
     def observe(self, desired: Desired) -> Current:
         self._desired = desired
