@@ -20,7 +20,7 @@ from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
 from .files import Files
-from .hypervisor.connection import Host, open_host
+from .hypervisor.connection import Host, host_without_libvirt, open_host
 
 
 class Resource(Protocol):
@@ -28,7 +28,8 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result).
+    itself has C(to_results(current)) in place of C(to_result); one that can do without libvirt has
+    C(needs_libvirt(desired)), and gets a host without a connection where that is false.
     """
 
     result_key: str
@@ -48,7 +49,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     done: list[Change] = []
     with _failures_told(module, done):
         desired = resource_type.Desired.from_params(module.params)
-        with open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+        with _opened(module, resource_type, desired) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
@@ -95,6 +96,15 @@ def run_action(module: AnsibleModule, act: Callable[[Host, dict[str, Any]], dict
     with _failures_told(module, []), open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
         result = act(host, module.params)
     module.exit_json(**result)
+
+
+def _opened(
+    module: AnsibleModule, resource_type: type[Resource], desired: Any
+) -> contextlib.AbstractContextManager[Host]:
+    needs_libvirt = getattr(resource_type, "needs_libvirt", None)
+    if needs_libvirt is None or needs_libvirt(desired):
+        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
+    return contextlib.nullcontext(host_without_libvirt(read_only=module.check_mode))
 
 
 @contextlib.contextmanager
