@@ -9,8 +9,8 @@ version_added: 0.1.0
 short_description: Bring versions of desktop images to hosts
 description:
   - Brings versions that lie on one host to the hosts that the task runs on. Each receiving host sends what it has to
-    the others (a swarm), or fetches over one stream (O(method=direct)); both only with certificates of the deployment's own
-    authority.
+    the others (a swarm), or fetches over one stream (O(method=direct)); both only with certificates of the deployment's
+    own authority.
   - The work is done by C(goldsmith-seed) on each host, which M(goldsmith.images.image_seed) sets up (role
     C(goldsmith.images.seed)). It goes on without the play, and from where it was after whatever stopped it.
   - What the host has already of the nearest other version is put in place first, and only pieces that differ travel;

@@ -120,9 +120,8 @@ class Daemon:
 
     def _loop(self) -> None:
         last = 0.0
-        next_poll = time.monotonic() + random.uniform(
-            1, 5
-        )  # hosts that a power cut started together do not ask together
+        # Hosts that a power cut started together do not ask together.
+        next_poll = time.monotonic() + random.uniform(1, 5)  # noqa: S311
         while not self.stopping:
             if self.session is not None:
                 self.session.pump()

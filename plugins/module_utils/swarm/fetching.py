@@ -112,8 +112,8 @@ class Fetch:
         there = self._store.manifest(self._order.image, self._version)
         if there is not None and there != documents.manifest:
             raise Conflict(
-                f"this host has another {self._order.image} {self._order.version} than {self._order.source}; remove one "
-                "of the two: a version is never overwritten"
+                f"this host has another {self._order.image} {self._order.version} than {self._order.source}; remove "
+                "one of the two: a version is never overwritten"
             )
         return there is not None
 
@@ -245,7 +245,7 @@ class Fetch:
             session.drop(torrent)
 
     def _looks(self, session: Session, torrent: Torrent) -> Iterator[tuple[int, int, int]]:
-        """Look until all is there or the time of the day is over; yields bytes received and wanted, and how many peers."""
+        """Look until all is there or the time of the day is over; yields bytes received, wanted, and peers."""
         connected, moved, seen = 0.0, time.monotonic(), -1
         while True:
             self._require_going_on()
