@@ -128,9 +128,7 @@ def _peer(given: Mapping[str, Any], where: str) -> Peer:
     if not is_one:
         raise BadInput(f"{where}address: {address!r} is not the IP address of a host; names are not looked up")
     if not 1 <= port <= _LAST_PORT:
-        raise BadInput(
-            f"{where}port: {port} cannot be used; it is 1 to {_LAST_PORT}, and the port after it is used too"
-        )
+        raise BadInput(f"{where}port: {port} cannot be used; it is 1 to {_LAST_PORT}, and the next one is used too")
     return Peer(given["name"], str(found), port, given["pod"], given["gateway"])
 
 
