@@ -16,11 +16,9 @@ from pathlib import Path
 PACKAGE = "goldsmith_images"
 MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
 _MAIN = f"""\
-import sys
-
 from {PACKAGE}.swarm.daemon import main
 
-sys.exit(main())
+raise SystemExit(main())
 """
 # What needs Ansible, or serves modules alone.
 _LEFT_OUT = ("catalog/tool_sources.py", "download.py", "reconcile.py", "resources/")
