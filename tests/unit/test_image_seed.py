@@ -272,6 +272,9 @@ def test_options_become_the_configuration():
     assert wanted.pools == (Pool("extra", "/srv/extra"), Pool("golden"))
     assert wanted.needs_libvirt
     assert not desired(pools=[{"name": "extra", "path": "/srv/extra"}]).needs_libvirt
+    assert desired(pools=None).needs_libvirt
+    assert not desired(pools=[]).needs_libvirt
+    assert not Desired.from_params({"state": "absent"}).needs_libvirt
 
 
 def test_order_of_peers_and_pools_makes_no_difference():
