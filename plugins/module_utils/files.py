@@ -48,6 +48,19 @@ class Files:
             raise
         sync_directory(os.path.dirname(path))
 
+    def note(self, path: str, data: bytes, mode: int = 0o600) -> None:
+        """Replace the file at once, without waiting for the disk: for what means nothing after a crash."""
+        directory, name = os.path.split(self.permit(path))
+        descriptor, temporary = tempfile.mkstemp(prefix=unfinished_prefix(name), dir=directory)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                os.fchmod(stream.fileno(), mode)
+                stream.write(data)
+            os.rename(temporary, path)
+        except OSError:
+            os.unlink(temporary)
+            raise
+
     def create(self, path: str, data: bytes, mode: int = 0o644) -> None:
         """Create the file durably, complete from its first moment. Raises FileExistsError when the name is taken."""
         temporary = self._temporary(path, data, mode)

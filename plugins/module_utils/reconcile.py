@@ -4,7 +4,8 @@
 
 A resource (module_utils/resources) tells what is there (C(observe)) and what has to change (C(plan), which
 touches nothing). L(run) applies the changes, or in check mode only tells them. C(changed), C(actions) and
-C(diff) all come from that one plan.
+C(diff) all come from that one plan. A plan of long work is not begun when the action plugin wants it put off: it says
+so, and then runs the module where it can wait for it (plugin_utils/long_work.py).
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any, Protocol
 
 from ansible.module_utils.basic import AnsibleModule
 
+from . import progress
 from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
 from .files import Files
-from .hypervisor.connection import Host, open_host
+from .hypervisor.connection import Host, host_without_libvirt, open_host
 
 
 class Resource(Protocol):
@@ -28,7 +30,9 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result).
+    itself has C(to_results(current)) in place of C(to_result). One that goes on with the rest when a part fails has
+    C(failure(current)), which says in the end what is missing, or None. One that can do without libvirt has
+    C(needs_libvirt(desired)), and gets a host without a connection where that is false.
     """
 
     result_key: str
@@ -46,19 +50,25 @@ class Resource(Protocol):
 def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     """Bring the resource to the state that the module's options describe, and exit the module."""
     done: list[Change] = []
-    with _failures_told(module, done):
+    with _failures_told(module, done), progress.told_in(Files(), module.params.get("_progress_file")):
         desired = resource_type.Desired.from_params(module.params)
-        with open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+        with _opened(module, resource_type, desired) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
+            if _is_put_off(module, plan):
+                module.exit_json(changed=False, deferred=True)
             if not module.check_mode:
                 apply_all(plan, audit_log_of(resource, desired, current), done)
                 if plan:
                     current = resource.observe(desired)
                 plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
-    module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
+            failure = _failure(resource, current)
+    result |= {"changed": bool(plan), "actions": [change.sentence for change in plan], **_diff(module, plan)}
+    if failure is not None:
+        module.fail_json(msg=str(failure), error_code=failure.error_code, **result)
+    module.exit_json(**result)
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
@@ -97,6 +107,15 @@ def run_action(module: AnsibleModule, act: Callable[[Host, dict[str, Any]], dict
     module.exit_json(**result)
 
 
+def _opened(
+    module: AnsibleModule, resource_type: type[Resource], desired: Any
+) -> contextlib.AbstractContextManager[Host]:
+    needs_libvirt = getattr(resource_type, "needs_libvirt", None)
+    if needs_libvirt is None or needs_libvirt(desired):
+        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
+    return contextlib.nullcontext(host_without_libvirt(read_only=module.check_mode))
+
+
 @contextlib.contextmanager
 def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
     """Turn errors into fail_json, with what was done before the failure."""
@@ -113,9 +132,21 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
         module.fail_json(msg=str(error), **facts)
 
 
+def _is_put_off(module: AnsibleModule, plan: list[Change]) -> bool:
+    """Whether the plan is more work than the action plugin wants to wait for over a connection."""
+    limit = module.params.get("_defer_above")
+    return limit is not None and not module.check_mode and sum(change.work for change in plan) > limit
+
+
 def _results(resource: Resource, current: Any) -> dict[str, Any]:
     to_results = getattr(resource, "to_results", None)
     return to_results(current) if to_results else {resource.result_key: resource.to_result(current)}
+
+
+def _failure(resource: Resource, current: Any) -> ImagesError | None:
+    """Return what is missing in the end, for a resource that goes on with the rest when a part fails."""
+    judge = getattr(resource, "failure", None)
+    return judge(current) if judge else None
 
 
 def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:

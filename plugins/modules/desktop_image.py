@@ -175,6 +175,7 @@ extends_documentation_fragment:
   - goldsmith.images.libvirt.changing
   - goldsmith.images.actor
   - goldsmith.images.image_import
+  - goldsmith.images.progress
 seealso:
   - module: goldsmith.images.desktop_image_info
   - module: goldsmith.images.source_vm

@@ -89,6 +89,7 @@ requirements:
 extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.progress
 seealso:
   - module: goldsmith.images.desktop_image
   - module: goldsmith.images.desktop_image_info

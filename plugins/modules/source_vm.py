@@ -205,6 +205,7 @@ extends_documentation_fragment:
   - goldsmith.images.trusted_signers
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
+  - goldsmith.images.progress
 requirements:
   - virt-install, libosinfo with osinfo-db and its Python binding, qemu-img (for a new VM)
 seealso:

@@ -9,30 +9,17 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.goldsmith.images.plugins.plugin_utils.own_module import OwnModule
 
 # What AWX and Tower tell of the user who launched the job.
 _LAUNCHED_BY = ("awx_user_name", "tower_user_name")
 
 
-class ActingModule(ActionBase):
+class ActingModule(OwnModule):
     """Runs the module of the action's own name with the user and the controller as its C(actor)."""
 
-    _supports_check_mode = True
-    _supports_async = True
-    _requires_connection = True
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        del tmp
-        options = {"actor": actor(task_vars or {}), **self._task.args}
-        ran = self._execute_module(
-            module_name=self._task.resolved_action or self._task.action,
-            module_args=options,
-            task_vars=task_vars,
-            wrap_async=self._task.async_val,
-        )
-        return {**result, **ran}
+    def options(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        return {"actor": actor(task_vars), **super().options(task_vars)}
 
 
 def actor(task_vars: Mapping[str, Any]) -> str:

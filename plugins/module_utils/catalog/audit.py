@@ -102,7 +102,7 @@ def apply_all(plan: Iterable[Change], log: AuditLog | None, done: list[Change]) 
     """Apply the changes in their order, each with its lines in the log; I(done) gets each that was done."""
     for change in plan:
         with log.entry(change) if log else contextlib.nullcontext({}) as ending:
-            if change.apply() is SKIPPED:
+            if change.carry_out() is SKIPPED:
                 ending["outcome"] = "skipped"
                 continue
         done.append(change)

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from .. import progress
 from .extents import Extent, by_chunk, raw_extents
 from .open_files import OpenFiles
 
@@ -107,14 +108,23 @@ def digest_of_pieces(pieces: bytes) -> str:
     """Return the digest of the content whose piece layer this is."""
     if len(pieces) <= HASH_SIZE:
         return PREFIX + (pieces or hashlib.sha256(b"").digest()).hex()
-    nodes = [pieces[at : at + HASH_SIZE] for at in range(0, len(pieces), HASH_SIZE)]
-    height = PIECE_HEIGHT
+    nodes, height = hashes_of(pieces), PIECE_HEIGHT
     while len(nodes) > 1:
-        if len(nodes) % 2:
-            nodes.append(_PADDING[height])
-        nodes = [hashlib.sha256(nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
+        nodes = parents(nodes, height)
         height += 1
     return PREFIX + nodes[0].hex()
+
+
+def hashes_of(pieces: bytes) -> list[bytes]:
+    """Return the hashes of a piece layer one by one."""
+    return [pieces[at : at + HASH_SIZE] for at in range(0, len(pieces), HASH_SIZE)]
+
+
+def parents(nodes: list[bytes], height: int) -> list[bytes]:
+    """Return the layer above I(nodes), all that are left of the layer at I(height) without those beyond the end."""
+    if len(nodes) % 2:
+        nodes = [*nodes, _PADDING[height]]
+    return [hashlib.sha256(nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
 
 
 def _digest(
@@ -239,6 +249,7 @@ class _Reader:
         start = number * CHUNK
         content = self._buffer()[: min(CHUNK, self._size - start)]
         self._fill(content, start, parts)
+        progress.advance(sum(part.length for part in parts))
         hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
         if self._sink is not None:
             for first, last in _runs_of_data(hashes):

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .. import progress
 from ..catalog.naming import Version, check_image_name, check_name
 from ..disk.export_formats import FORMATS, Encoding
 from ..errors import BadInput
@@ -30,6 +31,7 @@ OPTIONS = {
     "mode": {"type": "raw", "default": "0644"},
     "owner": {"type": "str"},
     "group": {"type": "str"},
+    **progress.OPTIONS,
 }
 _MODE = re.compile(r"0?[0-7]{3}")
 _BUNDLED = Encoding("qcow2", None, "zstd")

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .. import actor
+from .. import actor, progress
 from ..catalog.naming import Version, check_image_name, check_name
 from ..catalog.quarantine import DEFAULT_DAYS
 from ..catalog.record import VersionEdits
@@ -48,6 +48,7 @@ OPTIONS = {
     "quarantine_days": {"type": "int", "default": DEFAULT_DAYS},
     **desktop_image_import_options.OPTIONS,
     **actor.OPTIONS,
+    **progress.OPTIONS,
 }
 MUTUALLY_EXCLUSIVE = [("version", "bump")]
 MAX_DESCRIPTION = 1024

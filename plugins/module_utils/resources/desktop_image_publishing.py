@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .. import progress
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, ManifestNvram, Provenance
 from ..catalog.naming import Version, disk_file, nvram_file, pieces_file, signature_file
 from ..catalog.signing import sign_manifest
@@ -56,6 +57,11 @@ class Publication:
     def origin(self) -> str:
         vm = f"source VM {self.source_vm}"
         return f"snapshot {self.snapshot} of {vm}" if self.snapshot else vm
+
+
+def work_of(publication: Publication, source: SourceVm) -> int:
+    """Return about how many bytes are read: what is generalised is hashed again."""
+    return source.space * 2 if publication.operations else source.space
 
 
 def publish(host: Host, store: Store, publication: Publication) -> None:
@@ -114,7 +120,8 @@ def _write_files(
     nvram = _write_nvram(host, store, publication, source, written)
     if publication.operations:
         paths = [written[name] for name in names]
-        sysprep.generalize(host.files, paths, publication.operations, usable_virt_type(host) == "kvm")
+        with progress.noted("generalizing"):
+            sysprep.generalize(host.files, paths, publication.operations, usable_virt_type(host) == "kvm")
         for path in paths:
             copying.flush(path)
         trees = [merkle.tree_of_file(path) for path in paths]

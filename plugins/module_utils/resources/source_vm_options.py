@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from .. import progress
 from ..catalog.naming import check_name
 from ..desktop_types import DESKTOP_TYPES
 from ..errors import BadInput
@@ -82,6 +83,7 @@ OPTIONS = {
     "force": {"type": "bool", "default": False},
     "remove_disks": {"type": "bool", "default": False},
     **source_vm_origin.OPTIONS,
+    **progress.OPTIONS,
 }
 
 _MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
