@@ -8,9 +8,9 @@ module: image_distribute
 version_added: 0.1.0
 short_description: Bring versions of desktop images to hosts
 description:
-  - Brings versions that lie on one host to the hosts that the task runs on. Each receiving host sends what it has to the
-    others (a swarm), or fetches over one stream (O(method=direct)); both only with certificates of the deployment's own
-    authority.
+  - Brings versions that lie on one host to the hosts that the task runs on. Each receiving host sends what it has to
+    the others (a swarm), or fetches over one stream (O(method=direct)); both only with certificates of the deployment's
+    own authority.
   - The work is done by C(goldsmith-seed) on each host, which M(goldsmith.images.image_seed) sets up (role
     C(goldsmith.images.seed)). It goes on without the play, and from where it was after whatever stopped it.
   - What the host has already of the nearest other version is put in place first, and only pieces that differ travel;
@@ -82,7 +82,7 @@ options:
     type: int
     default: 2
   window:
-    description: The only time of the day at which the versions may travel, by the host's clock. It may go over midnight.
+    description: The only time of the day at which versions may travel, by the host's clock. It may go over midnight.
     type: dict
     suboptions:
       start:
@@ -232,7 +232,7 @@ copies:
       type: int
       returned: always
     banned:
-      description: Hosts that sent pieces that were not right, and are not asked again. V(null) when nothing was fetched.
+      description: Hosts that sent wrong pieces, and are not asked again. V(null) when nothing was fetched.
       type: list
       elements: str
       returned: always

@@ -34,9 +34,9 @@ def build_states(
 ) -> list[dict[str, Any]]:
     """Return one entry a version (RETURN of the filter image_states), by image and from old to new.
 
-    I(found) are results of desktop_image_info or image_distribute by host, of tasks that failed, too. I(expected) are the hosts that should
-    have the versions, I(refused) says of others why they are not to. I(name) and I(version) leave one image or version
-    over; a version that both name is in the result, even when no host has it.
+    I(found) are results of desktop_image_info or image_distribute by host, of tasks that failed, too. I(expected) are
+    the hosts that should have the versions, I(refused) says of others why they are not to. I(name) and I(version) leave
+    one image or version over; a version that both name is in the result, even when no host has it.
     """
     found = {host: _as_answer(result) for host, result in found.items()}
     answers = {host: result for host, result in found.items() if "desktop_images" in result}

@@ -18,7 +18,7 @@ MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
 _MAIN = f"""\
 from {PACKAGE}.swarm.daemon import main
 
-main()
+raise SystemExit(main())
 """
 # What needs Ansible, or serves modules alone.
 _LEFT_OUT = ("catalog/tool_sources.py", "download.py", "reconcile.py", "resources/")

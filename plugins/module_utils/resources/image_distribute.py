@@ -23,7 +23,19 @@ from .image_distribute_options import Desired
 
 _POLL = 0.5  # seconds between two questions how far it is
 _PATIENCE = 600.0  # seconds for an answer: where a version has no piece layer, one is made
-_FACTS = ("attempts", "last_error", "error_code", "total", "missing", "received", "rate", "base", "peers", "banned", "seconds")
+_FACTS = (
+    "attempts",
+    "last_error",
+    "error_code",
+    "total",
+    "missing",
+    "received",
+    "rate",
+    "base",
+    "peers",
+    "banned",
+    "seconds",
+)
 # What a copy is called, by what came of the question what to do and of the job that did it.
 _STATES = {PRESENT: "available", REFUSED: "refused", NOT_SELECTED: "not_selected", IMPOSSIBLE: "failed", WANTED: None}
 
@@ -112,7 +124,12 @@ class DistributedImages:
                 version.subject,
                 lambda version=version: self._fetch(desired, wanted, version),
                 None,
-                {"source": desired.source, "method": desired.method, "total": version.total, "missing": version.missing},
+                {
+                    "source": desired.source,
+                    "method": desired.method,
+                    "total": version.total,
+                    "missing": version.missing,
+                },
                 _detail(desired, version),
                 work=max(version.missing, 1) if desired.waits else 0,
             )
@@ -156,7 +173,12 @@ class DistributedImages:
         desired = self._desired
         copy = {"name": version.image, "version": version.version, "source": desired.source, "method": None}
         copy |= {"state": _STATES[version.outcome], "reason": version.reason, **dict.fromkeys(_FACTS)}
-        copy |= {"error_code": version.error_code, "total": version.total, "missing": version.missing, "base": version.base}
+        copy |= {
+            "error_code": version.error_code,
+            "total": version.total,
+            "missing": version.missing,
+            "base": version.base,
+        }
         if job is None or version.outcome not in (WANTED, PRESENT):
             return copy
         copy |= {"method": job["method"], **{name: job[name] for name in _FACTS}}
@@ -188,11 +210,13 @@ class DistributedImages:
             if desired.stops_when_cancelled and not progress.is_watched():
                 for ordered in self._ordered:
                     ask({"do": "cancel", "key": ordered})
-                raise Unwatched(f"the play that waited for {subject} was cancelled; what is here stays for the next run")
+                raise Unwatched(
+                    f"the play that waited for {subject} was cancelled; what is here stays for the next run"
+                )
             if time.monotonic() > deadline:
                 raise TimedOut(
-                    f"waited {desired.timeout} s for {subject}; last seen: {job['state']}, {human_size(job['done'])} of "
-                    f"{human_size(job['missing'])}. It goes on; run again to see what came of it"
+                    f"waited {desired.timeout} s for {subject}; last seen: {job['state']}, {human_size(job['done'])} "
+                    f"of {human_size(job['missing'])}. It goes on; run again to see what came of it"
                 )
             time.sleep(_POLL)
 
@@ -229,7 +253,9 @@ def _key(desired: Desired, version: Version) -> str:
 
 def _detail(desired: Desired, version: Version) -> str:
     """Return what the sentence of a plan says besides: C(from hv1 by swarm, 12 MiB of 2 GiB travel, on top of 1.0)."""
-    told = f"from {desired.source}, {desired.method}, {human_size(version.missing)} of {human_size(version.total)} travel"
+    told = (
+        f"from {desired.source}, {desired.method}, {human_size(version.missing)} of {human_size(version.total)} travel"
+    )
     return f"{told}, on top of {version.base}" if version.base else told
 
 

@@ -148,7 +148,7 @@ class ToolImageInPool:
         return Current(image, is_wanted, users=users)
 
     def audit_log(self, desired: Desired, current: Current) -> AuditLog | None:
-        """Return the log of the pool, or None where nothing will change: it only asks for the content, or is not there."""
+        """Return the log of the pool, or None where nothing will change: it asks for the content, or is not there."""
         if desired.present:
             changes_nothing = desired.content is None and not current.is_wanted
         else:

@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The orders that a host is at work on: each in a thread of its own, tried again after failures, not lost on the way."""
+"""The orders that a host is at work on: each in a thread of its own, tried again after failures, never lost."""
 
 from __future__ import annotations
 

@@ -78,7 +78,9 @@ class Daemon:
             self.files.make_directory(os.path.dirname(places.SOCKET))
             held.enter_context(ControlServer(places.SOCKET, desk.answer))
             held.callback(self.board.close)
-            LOG.info("%s gives and fetches at %s, port %d", self.config.me.name, self.config.me.address, self.config.me.port)
+            LOG.info(
+                "%s gives and fetches at %s, port %d", self.config.me.name, self.config.me.address, self.config.me.port
+            )
             self._loop()
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
@@ -93,7 +95,9 @@ class Daemon:
         """Return the store of the image pool. Raises NotFound, naming those that are known."""
         if pool not in self.config.pools:
             known = ", ".join(sorted(self.config.pools)) or "none"
-            raise NotFound(f"goldsmith-seed knows no image pool {pool} on this host (it knows: {known}); run role seed anew")
+            raise NotFound(
+                f"goldsmith-seed knows no image pool {pool} on this host (it knows: {known}); run role seed anew"
+            )
         return Store(self.config.pools[pool], self.files)
 
     def client(self, peer: Peer) -> PeerClient:
@@ -116,7 +120,8 @@ class Daemon:
 
     def _loop(self) -> None:
         last = 0.0
-        next_poll = time.monotonic() + random.uniform(1, 5)  # hosts that a power cut started together do not ask together
+        # Hosts that a power cut started together do not ask together.
+        next_poll = time.monotonic() + random.uniform(1, 5)  # noqa: S311
         while not self.stopping:
             if self.session is not None:
                 self.session.pump()

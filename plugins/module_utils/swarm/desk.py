@@ -134,8 +134,8 @@ class Desk:
         if peer is None:
             known = ", ".join(sorted(peer.name for peer in self._around.config.peers)) or "nobody"
             raise NotFound(
-                f"source_host: {name} is not among the hosts that this one knows ({known}); run role seed with it in the "
-                "inventory"
+                f"source_host: {name} is not among the hosts that this one knows ({known}); run role seed with it in "
+                "the inventory"
             )
         return peer
 

@@ -111,7 +111,9 @@ def _require_names(manifest: Manifest, image: str, version: str, origin: str) ->
     nvram = manifest.nvram.file if manifest.nvram else nvram_file(manifest.image, manifest.version)
     is_of_version = (manifest.image, str(manifest.version)) == (image, version)
     if not is_of_version or named != expected or nvram != nvram_file(manifest.image, manifest.version):
-        raise Damaged(f"{origin} is of {manifest.image} {manifest.version} and names files that are not of {image} {version}")
+        raise Damaged(
+            f"{origin} is of {manifest.image} {manifest.version} and names files that are not of {image} {version}"
+        )
 
 
 def _disk_documents(teller: Teller, manifest: Manifest, index: int) -> DiskDocuments:
@@ -145,7 +147,9 @@ def _nvram(teller: Teller, manifest: Manifest) -> bytes | None:
         return None
     data = teller.document(manifest.image, str(manifest.version), NVRAM) or b""
     if len(data) != manifest.nvram.size or digest_of_bytes(data) != manifest.nvram.digest:
-        raise Damaged(f"the UEFI variables of {manifest.image} {manifest.version} from {teller} are not those of its manifest")
+        raise Damaged(
+            f"the UEFI variables of {manifest.image} {manifest.version} from {teller} are not those of its manifest"
+        )
     return data
 
 

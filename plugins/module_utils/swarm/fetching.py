@@ -97,7 +97,9 @@ class Fetch:
             documents = self._documents()
             if self._is_here(documents):
                 return
-            trusted = TrustedSigners.from_option(list(self._order.trusted_signers) if self._order.trusted_signers else None)
+            trusted = TrustedSigners.from_option(
+                list(self._order.trusted_signers) if self._order.trusted_signers else None
+            )
             require_fit(documents, self._around.config.kind, self._around.architecture, trusted)
             self._begin(documents)
             try:
@@ -110,8 +112,8 @@ class Fetch:
         there = self._store.manifest(self._order.image, self._version)
         if there is not None and there != documents.manifest:
             raise Conflict(
-                f"this host has another {self._order.image} {self._order.version} than {self._order.source}; remove one of "
-                "the two: a version is never overwritten"
+                f"this host has another {self._order.image} {self._order.version} than {self._order.source}; remove "
+                "one of the two: a version is never overwritten"
             )
         return there is not None
 
@@ -119,14 +121,20 @@ class Fetch:
         """Return the documents from the source, or from the nearest that has them. Raises Unreachable, naming all."""
         refusals = []
         for peer in self._candidates():
-            try:
-                with self._around.client(peer) as client:
-                    return read_documents(client, self._order.image, self._order.version, self._order.manifest_sha256)
-            except (Unreachable, Damaged, Conflict) as error:
-                refusals.append(str(error))
+            told = self._documents_of(peer)
+            if isinstance(told, VersionDocuments):
+                return told
+            refusals.append(str(told))
         raise Unreachable(
-            f"nobody gives the documents of {self._order.subject}: {'; '.join(refusals) or 'no other host is known here'}"
+            f"nobody gives the documents of {self._order.subject}: {'; '.join(refusals) or 'no other host is known'}"
         )
+
+    def _documents_of(self, peer: Peer) -> VersionDocuments | ImagesError:
+        try:
+            with self._around.client(peer) as client:
+                return read_documents(client, self._order.image, self._order.version, self._order.manifest_sha256)
+        except (Unreachable, Damaged, Conflict) as error:
+            return error
 
     def _candidates(self) -> list[Peer]:
         """Return whom to ask, the source first."""
@@ -206,7 +214,14 @@ class Fetch:
 
         candidates = self._candidates_for_content()
         fetch_directly(
-            partial, self._order.image, self._order.version, index, candidates, self._around.client, self._around.pace, report
+            partial,
+            self._order.image,
+            self._order.version,
+            index,
+            candidates,
+            self._around.client,
+            self._around.pace,
+            report,
         )
 
     def _candidates_for_content(self) -> Sequence[Peer]:
@@ -230,7 +245,7 @@ class Fetch:
             session.drop(torrent)
 
     def _looks(self, session: Session, torrent: Torrent) -> Iterator[tuple[int, int, int]]:
-        """Look until all is there or the time of the day is over; yields bytes received and wanted, and who is there."""
+        """Look until all is there or the time of the day is over; yields bytes received, wanted, and peers."""
         connected, moved, seen = 0.0, time.monotonic(), -1
         while True:
             self._require_going_on()
@@ -294,7 +309,11 @@ class Fetch:
         detail = f"from {order.source}, {human_size(self._job.received)} travelled"
         after = {"source": order.source, "method": order.method, "received": self._job.received, "base": self._job.base}
         commit: Callable[[], None] = lambda: store.commit(manifest, written, documents.data)  # noqa: E731
-        apply_all([Change("receive", order.subject, commit, None, after, detail)], AuditLog(store.path, store.files, order.actor), [])
+        apply_all(
+            [Change("receive", order.subject, commit, None, after, detail)],
+            AuditLog(store.path, store.files, order.actor),
+            [],
+        )
         transfers.forget(store, order.image, self._version)
 
     def _write(self, written: dict[str, str], name: str, data: bytes) -> None:

@@ -50,7 +50,8 @@ def require_fit(documents: VersionDocuments, kind: str, architecture: str, trust
     require(_OPERATIONS.get(kind, "distribute to image hosts"), manifest.desktop_type, manifest.image, architecture)
     if manifest.architecture != architecture:
         raise Refused(
-            f"image {manifest.image} {manifest.version} is made for {manifest.architecture}, and this host is {architecture}"
+            f"image {manifest.image} {manifest.version} is made for {manifest.architecture}, and this host is "
+            f"{architecture}"
         )
     if trusted is not None:
         require_trusted(f"image {manifest.image} {manifest.version}", documents.data, documents.signature, trusted)
@@ -63,8 +64,8 @@ def require_room(store: Store, documents: VersionDocuments, held: int) -> None:
     if free < needed:
         manifest = documents.manifest
         raise NoSpace(
-            f"image {manifest.image} {manifest.version} needs {needed} bytes ({human_size(needed)}) in {store.path}, but "
-            f"only {free} bytes ({human_size(free)}) are free; make room there, or use a larger file system"
+            f"image {manifest.image} {manifest.version} needs {needed} bytes ({human_size(needed)}) in {store.path}, "
+            f"but only {free} bytes ({human_size(free)}) are free; make room there, or use a larger file system"
         )
 
 

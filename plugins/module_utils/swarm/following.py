@@ -27,7 +27,9 @@ class Catalogue(Protocol):
 def record_on(catalogue: Catalogue, image: str) -> ImageRecord | None:
     """Return the image's record as the peer has it, None when it has no version. Raises Damaged for what is none."""
     document = catalogue.image(image)
-    return None if document is None else ImageRecord.from_json(json.dumps(document).encode(), f"the record of {catalogue}")
+    return (
+        None if document is None else ImageRecord.from_json(json.dumps(document).encode(), f"the record of {catalogue}")
+    )
 
 
 def followed(own: ImageRecord, source: ImageRecord, here: Collection[Version], actor: str) -> ImageRecord:

@@ -112,7 +112,9 @@ class OrderBook:
     def keep(self, order: Order, fulfilled: bool = False) -> None:
         self._files.make_directory(self._directory, 0o700)
         document = {"order": order.to_dict(), "fulfilled": fulfilled}
-        self._files.write(self._path(order.key), (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), 0o600)
+        self._files.write(
+            self._path(order.key), (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), 0o600
+        )
 
     def forget(self, key: str) -> None:
         self._files.remove(self._path(key))

@@ -134,7 +134,9 @@ class Planner:
         if there is None:
             return told | self._absent(question, source, offer)
         if self._here.get((offer["image"], offer["version"])) != offer["manifest_sha256"]:
-            reason = f"this host has another {offer['image']} {offer['version']} than {source.name}; remove one of the two"
+            reason = (
+                f"this host has another {offer['image']} {offer['version']} than {source.name}; remove one of the two"
+            )
             return told | {"outcome": IMPOSSIBLE, "reason": reason, "error_code": "conflict"}
         damage = self._store.damage(there)
         if damage:
