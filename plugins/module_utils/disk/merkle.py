@@ -40,6 +40,7 @@ HASH_SIZE = 32
 PREFIX = "sha256-merkle-16k:"
 
 _MAX_THREADS = 16  # a chunk is 256 calls of hashlib; more threads only wait for the interpreter's lock
+_READ_AHEAD = 16  # chunks that the disk is read ahead of those that are hashed
 _MAX_HEIGHT = 50
 _ZERO_BLOCK = hashlib.sha256(bytes(BLOCK)).digest()
 
@@ -134,8 +135,10 @@ def _digest(
         reader = _Reader(size, opened, sink)
         pending: deque[tuple[int, Future[list[bytes]]]] = deque()
         for number, parts in by_chunk(extents, CHUNK):
+            for part in parts:
+                opened.announce(part)
             pending.append((number, executor.submit(reader.leaves, number, parts)))
-            if len(pending) > 2 * threads:
+            if len(pending) > max(2 * threads, _READ_AHEAD):
                 tree.add_chunk(*_result(pending))
         while pending:
             tree.add_chunk(*_result(pending))

@@ -12,7 +12,7 @@ from .image import HostImage
 from .process import LabError
 
 DEFAULT_NAMES = ("hv1", "hv2", "hv3", "arm1")
-KNOWN_NAMES = (*(f"hv{number}" for number in range(1, 9)), "arm1")  # whom hosts know by name
+KNOWN_NAMES = (*(f"hv{number}" for number in range(1, 10)), "arm1")  # whom hosts know by name
 PODS = ("pod-a", "pod-b")
 
 
