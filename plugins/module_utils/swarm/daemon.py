@@ -101,7 +101,7 @@ class Daemon:
         return Store(self.config.pools[pool], self.files)
 
     def client(self, peer: Peer) -> PeerClient:
-        return PeerClient(peer, places.CERTIFICATE, places.KEY, places.AUTHORITY)
+        return PeerClient(peer, self._calling, self.config.me.address)
 
     def neighbours(self, order: Order) -> Sequence[Peer]:
         """Return whom this host connects to for the order: of those who take part in it."""
