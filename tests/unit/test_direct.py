@@ -167,7 +167,7 @@ def test_run_that_was_cut_off_is_gone_on_with_by_the_next(deployment):
     partial = deployment.begin()
     first.most = first.server.sent + 5 * MIB
     with pytest.raises(
-        Unreachable, match=rf"nobody gives {TRAVELS - 5 * MIB} bytes of disk 0 of image office 1\.0: hv1 "
+        Unreachable, match=rf"nobody gives {TRAVELS - 5 * MIB} bytes of disk 0 of image office 1\.0: the answer of hv1 "
     ):
         deployment.fetch(partial, [first.peer])
     first.most = None
