@@ -13,8 +13,8 @@ import pytest
 from swarm_members import Authority, NamelessSession, Swarm, free_port, looks, publish
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import BLOCK, PIECE, digest_file
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import NotFound, Unreachable
-from ansible_collections.goldsmith.images.plugins.module_utils.swarm import session as swarm_session
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import Conflict, NotFound, Unreachable
+from ansible_collections.goldsmith.images.plugins.module_utils.swarm import bittorrent
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm.config import Limits
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm.session import Session
 
@@ -149,6 +149,28 @@ def test_seed_that_is_there_stays_as_it_is(swarm, disk):
     source.seed(disk.torrent, str(disk.path))
 
     assert source._members[disk.torrent.digest] is before
+
+
+def test_disk_of_two_versions_is_offered_once_until_its_file_is_gone(swarm, disk, tmp_path):
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+    same = tmp_path / "office@1.1.disk0.raw"
+    same.write_bytes(disk.path.read_bytes())
+
+    source.seed(disk.torrent, str(same))
+    assert source._members[disk.torrent.digest].path == str(disk.path)
+
+    disk.path.unlink()
+    source.seed(disk.torrent, str(same))
+    assert source._members[disk.torrent.digest].path == str(same)
+
+
+def test_disk_that_is_here_is_not_fetched_to_another_place(swarm, disk, tmp_path):
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+
+    with pytest.raises(Conflict, match=f"copy it from there to {tmp_path}/copy"):
+        fetch(source, disk, tmp_path / "copy")
 
 
 def test_torrent_that_is_not_in_the_session_has_no_transfer(swarm, disk):
@@ -403,10 +425,17 @@ def test_port_that_is_taken_is_told(authority):
 
 
 def test_missing_libtorrent_is_told_with_what_to_install(monkeypatch, authority):
-    monkeypatch.setattr(swarm_session, "libtorrent", None)
-    monkeypatch.setattr(swarm_session, "LIBTORRENT_MISSING", "No module named 'libtorrent'")
+    monkeypatch.setattr(bittorrent, "libtorrent", None)
+    monkeypatch.setattr(bittorrent, "LIBTORRENT_MISSING", "No module named 'libtorrent'")
 
     with pytest.raises(Unreachable, match="install python3-libtorrent"):
+        Session("127.0.0.1", free_port("127.0.0.1"), "", "", "")
+
+
+def test_libtorrent_without_bittorrent_v2_is_told(monkeypatch):
+    monkeypatch.setattr(bittorrent.libtorrent, "version_major", 1)
+
+    with pytest.raises(Unreachable, match="does not know BitTorrent v2"):
         Session("127.0.0.1", free_port("127.0.0.1"), "", "", "")
 
 
