@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import time
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from swarm_members import Authority, NamelessSession, Swarm, free_port, looks, publish
@@ -67,7 +71,8 @@ def test_copy_is_complete_and_only_its_data_travelled(swarm, holey, tmp_path):
     swarm.run(holey.torrent, is_complete(receiver, holey))
 
     transfer = receiver.transfer(holey.torrent)
-    assert transfer.wanted == transfer.held == transfer.received == holey.data - (BLOCK - 5000)
+    assert transfer.wanted == transfer.held == holey.data - (BLOCK - 5000)
+    assert transfer.received in (transfer.wanted, holey.data)  # 2.0.8 asks for a last block as long as all others
     assert source.transfer(holey.torrent).sent == transfer.received < 0.6 * holey.torrent.size
     receiver.drop(holey.torrent)
     assert digest_file(str(copy)) == holey.torrent.digest
@@ -191,6 +196,40 @@ def test_file_that_cannot_be_written_is_told(swarm, disk, tmp_path):
 
     swarm.run(disk.torrent, lambda: receiver.transfer(disk.torrent).error is not None)
     assert "not a directory" in receiver.transfer(disk.torrent).error.lower()
+
+
+def test_libtorrent_of_the_distribution_fetches_from_this_one(swarm, tmp_path, authority):
+    """The program of hosts runs with the system's Python, outside of Ansible; versions of libtorrent differ."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import libtorrent"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} has no libtorrent; install python3-libtorrent")
+    disk = publish(tmp_path / "disk", 2 * PIECE + 5000, authority)
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+    identity, address = authority.host("other"), "127.0.0.9"
+    source.admit([address])
+    told = {
+        "digest": disk.torrent.digest,
+        "size": disk.torrent.size,
+        "pieces": disk.torrent.pieces.hex(),
+        "authority": authority.pem,
+        "peer": asdict(swarm.peers["source"]),
+        "session": [
+            address,
+            free_port(address),
+            str(identity.certificate),
+            str(identity.key),
+            str(authority.dh_params),
+        ],
+        "path": str(disk.empty_copy(tmp_path / "copy")),
+    }
+
+    program = [python, str(Path(__file__).parent / "swarm_host.py"), json.dumps(told)]
+    said = json.loads(subprocess.run(program, capture_output=True, check=True, text=True).stdout)
+
+    # 2.0.8 asks for a last block as long as all others
+    assert said["received"] in (disk.torrent.size, 2 * PIECE + BLOCK)
+    assert digest_file(str(tmp_path / "copy")) == disk.torrent.digest
 
 
 # who gets nothing
