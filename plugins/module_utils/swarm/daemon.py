@@ -76,7 +76,7 @@ class Daemon:
         with contextlib.ExitStack() as held:
             self._open_session(held)
             self.server = held.enter_context(self._catalogue_server())
-            desk = Desk(self, self.board, self.book, self._traffic)
+            desk = Desk(self, self.board, self.book, self._traffic, self._takers)
             self.files.make_directory(os.path.dirname(places.SOCKET))
             held.enter_context(ControlServer(places.SOCKET, desk.answer))
             held.callback(self.board.close)
@@ -246,6 +246,15 @@ class Daemon:
             for job in self.board.at_work():
                 if name not in job.banned:
                     job.banned.append(name)
+
+    def _takers(self) -> dict[str, list[str]]:
+        """Return for each disk that peers take at this moment their names."""
+        taken = [*(self.server.takers() if self.server else ()), *(self.seeding.takers() if self.seeding else ())]
+        names = {peer.address: peer.name for peer in self.config.peers}
+        takers: dict[str, set[str]] = {}
+        for path, address in taken:
+            takers.setdefault(os.path.realpath(path), set()).add(names.get(address, address))
+        return {path: sorted(found) for path, found in takers.items()}
 
     def _traffic(self) -> dict[str, Any]:
         told: dict[str, Any] = {"catalogue_sent": self.server.sent if self.server else 0, "swarm": None}

@@ -28,9 +28,14 @@ class Desk:
     """Answers questions: C({"do": ...}) with what belongs to it. Raises BadInput for one that it does not know."""
 
     def __init__(
-        self, around: Surroundings, board: Board, book: OrderBook, traffic: Callable[[], dict[str, Any]]
+        self,
+        around: Surroundings,
+        board: Board,
+        book: OrderBook,
+        traffic: Callable[[], dict[str, Any]],
+        takers: Callable[[], dict[str, list[str]]],
     ) -> None:
-        """I(traffic) tells what the swarm and the catalogue have sent and received."""
+        """I(traffic) tells what the swarm and the catalogue have sent and received, I(takers) who takes which disk."""
         self._around = around
         self._board = board
         self._book = book
@@ -44,6 +49,7 @@ class Desk:
             "jobs": self._jobs,
             "cancel": self._cancel,
             "follow": self._follow,
+            "takers": lambda _question: {"takers": takers()},
         }
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
