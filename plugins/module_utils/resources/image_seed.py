@@ -204,7 +204,7 @@ class ImageSeed:
         systemd.systemctl("daemon-reload")
         systemd.systemctl(verb, config.UNIT)
         wanted = digest_of(read(config.CONFIG) or b"")
-        _BEGINS.until(f"{NAME} to take its configuration", _configuration_taken, wanted.__eq__)
+        _BEGINS.until(f"{NAME} to take its configuration", _configuration_taken, lambda taken: taken == wanted)
         applied = {part: digest_of(read(path) or b"") for part, path in PARTS.items()} | {_LISTENING: listening}
         self._write(APPLIED, json.dumps(applied, indent=2, sort_keys=True).encode() + b"\n")
 
