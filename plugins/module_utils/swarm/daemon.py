@@ -35,7 +35,8 @@ from .dh_params import FFDHE2048
 from .orders import Order, OrderBook
 from .presence import Presence
 from .seeding import Seeding, refresh_pool
-from .session import LIBTORRENT_MISSING, Session
+from .bittorrent import LIBTORRENT_MISSING
+from .session import Session
 from .shelf import Shelf
 from .tls import client_context, renew, server_context
 from .topology import nearest, neighbours
