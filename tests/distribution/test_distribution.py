@@ -9,8 +9,8 @@ import re
 import time
 
 import pytest
-from conftest import MIB, POOL, POOL_PATH, RECEIVERS, SOURCE, Site
 from lab_host import TestHost
+from swarm_site import MIB, POOL, POOL_PATH, RECEIVERS, SOURCE, Site
 
 # 48 MiB of data in 256 MiB: two runs of random bytes, holes around them, a lone block, a short end.
 WRITE = (
