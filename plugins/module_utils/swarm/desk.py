@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -63,6 +64,7 @@ class Desk:
             "name": self._around.config.me.name,
             "version": VERSION,
             "kind": self._around.config.kind,
+            "configuration": hashlib.sha256(self._around.config.to_json()).hexdigest(),
             "uptime": round(time.monotonic() - self._begun),
             "offers": self._around.shelf.offers(),
             "jobs": self._board.results(),
