@@ -24,7 +24,6 @@ from typing import Any
 from ..catalog.store import Store
 from ..errors import ImagesError, NotFound, Unreachable
 from ..files import Files
-from ..rate_limit import RateLimit
 from . import config as places
 from .bittorrent import LIBTORRENT_MISSING
 from .board import Board
@@ -34,6 +33,7 @@ from .control import ControlServer
 from .desk import Desk, follow
 from .dh_params import FFDHE2048
 from .orders import Order, OrderBook
+from .pace import Pace
 from .presence import Presence
 from .seeding import Seeding, refresh_pool
 from .session import Session
@@ -67,7 +67,7 @@ class Daemon:
         self.server: CatalogueServer | None = None
         identity = (places.CERTIFICATE, places.KEY)
         self._called, self._calling = (of(*identity, places.AUTHORITY) for of in (server_context, client_context))
-        self._download, self._upload = RateLimit(None), RateLimit(None)
+        self._pace = Pace()
         self._reload = False
         self._news = False  # there is a version that was not here at the last look
 
@@ -116,7 +116,7 @@ class Daemon:
 
     def pace(self, count: int) -> None:
         """Wait as long as the limit of what this host receives asks for so many bytes."""
-        self._download.take(count)
+        self._pace.receive(count)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -173,8 +173,7 @@ class Daemon:
         for peer in self.config.peers:
             if peer.pod != me.pod:
                 links.setdefault(peer.pod, []).append(peer.address)
-        self._download.change(limits.download)
-        self._upload.change(limits.upload)
+        self._pace.limit(limits, links)
         if self.session is not None:
             self.session.limit(limits, links)
 
@@ -223,7 +222,7 @@ class Daemon:
     def _catalogue_server(self) -> CatalogueServer:
         me = self.config.me
         return CatalogueServer(
-            self.shelf, self._told_orders, me.address, me.web_port, self._called, self._is_admitted, self._pace_answer
+            self.shelf, self._told_orders, me.address, me.web_port, self._called, self._is_admitted, self._pace.send
         )
 
     def _told_orders(self) -> list[dict[str, Any]]:
@@ -234,9 +233,6 @@ class Daemon:
 
     def _is_admitted(self, address: str) -> bool:
         return any(peer.address == address for peer in self.config.peers)
-
-    def _pace_answer(self, _address: str, count: int) -> None:
-        self._upload.take(count)
 
     def _name_banned(self, session: Session) -> None:
         names = {peer.address: peer.name for peer in self.config.peers}
