@@ -18,7 +18,7 @@ import shlex
 
 from ansible_collections.goldsmith.images.plugins.module_utils.progress import VARIABLE, WATCHED
 
-_PLACES = ("/run", "/tmp")  # noqa: S108 (a name that nobody can guess, and nobody else may enter)
+PLACES = ("/run", "/tmp")  # noqa: S108 (a name that nobody can guess, and nobody else may enter)
 _STILL = "still works in"
 _ENDED = "ended"
 
@@ -29,11 +29,11 @@ def starting(command: str, token: str, seconds: float, has_input: bool) -> str:
     After that it says where the command works, see L(place_in). I(has_input): it reads what the connection sends.
     """
     job = f'{command} >"$0/out" 2>"$0/err" <&3 4>&-; echo $? >"$0/status.new"; mv "$0/status.new" "$0/status"'
-    tries = " || ".join(f"mkdir -m 700 {_directory(place, token)} 2>/dev/null" for place in _PLACES)
+    tries = " || ".join(f"mkdir -m 700 {_directory(place, token)} 2>/dev/null" for place in PLACES)
     return "; ".join(
         (
-            f"{tries}; d={_directory(_PLACES[0], token)}",
-            f'[ -d "$d" ] || d={_directory(_PLACES[1], token)}',
+            f"{tries}; d={_directory(PLACES[0], token)}",
+            f'[ -d "$d" ] || d={_directory(PLACES[1], token)}',
             f'export {VARIABLE}="$d/progress"',
             f"exec 3<{'&0' if has_input else '/dev/null'}",
             'exec 4>"$d/lock"',
