@@ -68,7 +68,7 @@ def test_each_look_is_a_line_and_the_result_is_the_modules_own(printed):
     assert action()._result_of("/run/goldsmith-1", host) == RESULT
     assert printed == [
         "hv2: publish image office 1.1: 10 %, 10 of 100 MiB, 5 MiB/s, 18 s left",
-        "hv2: publish image office 1.1: 60 %, 60 of 100 MiB, 10 MiB/s, 4 s left",
+        "hv2: publish image office 1.1: 60 %, 60 of 100 MiB, 10 MiB/s, 5 s left",
     ]
     assert host.asked[-1] == "rm -rf /run/goldsmith-1"
 

@@ -22,14 +22,14 @@ def told(done, total, seconds, **more) -> Progress:
     [
         (told(0, 2 * GIB, 0), None, "0 %, 0 of 2 GiB"),
         (told(1240 * MIB, 2867 * MIB, 4), None, "43 %, 1.2 of 2.8 GiB, 310 MiB/s, 5 s left"),
-        # the rate is that since the line before, not that of all of the work
+        # the rate is that since the line before, the time left that of all of the work
         (
             told(1500 * MIB, 2500 * MIB, 10),
             told(1000 * MIB, 2500 * MIB, 5),
-            "60 %, 1.5 of 2.4 GiB, 100 MiB/s, 10 s left",
+            "60 %, 1.5 of 2.4 GiB, 100 MiB/s, 7 s left",
         ),
         (told(5 * MIB, 10 * MIB, 5, rate=MIB / 2), None, "50 %, 5 of 10 MiB, 512 KiB/s, 10 s left"),
-        (told(GIB, 2 * GIB, 9, note="generalizing"), told(GIB, 2 * GIB, 4), "50 %, 1 of 2 GiB, generalizing"),
+        (told(GIB, 2 * GIB, 9, note="generalizing"), told(GIB, 2 * GIB, 4), "50 %, 1 of 2 GiB, 9 s left, generalizing"),
         # an estimate that was too low is no reason to say 104 %
         (told(26 * MIB, 25 * MIB, 5), None, "100 %, 25 of 25 MiB, 5.2 MiB/s"),
         (told(64 * MIB, None, 4), None, "64 MiB, 16 MiB/s"),

@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Long work on a real host, in real plays: spoken of, or silent, and not ended by a lost connection.
+
+A disk of half a GiB is published in less time than anybody wants to hear of, so the module is stopped (SIGSTOP) as soon
+as it has begun, and goes on when the test has seen what it waits for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+POOL, PATH, VM = "progresstest", "/srv/progresstest", "progresstest-src"
+DATA = 512  # MiB
+PATIENCE = 120  # seconds for what takes a few
+LINE = re.compile(r"^hv\d: publish image office 1\.\d: \d+ %, [0-9.]+ of [0-9.]+ MiB", re.MULTILINE)
+
+# Stops what works in /run/goldsmith-*/ when it says how far it is, and prints its session.
+FREEZE = r"""
+for try in $(seq 6000); do
+    for file in /run/goldsmith-*/progress; do
+        [ -e "$file" ] || continue
+        for process in /proc/[0-9]*; do
+            if [ "$(readlink $process/fd/4)" = "${file%progress}lock" ]; then
+                pkill -STOP -s "${process#/proc/}" && echo "${process#/proc/}" && exit 0
+            fi
+        done
+    done
+    sleep 0.01
+done 2>/dev/null
+exit 1
+"""
+# From now on, and for so many seconds, whatever comes to the port of sshd is answered as if nobody had the connection.
+CUT = """
+nohup sh -c 'iptables -I INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset; sleep {seconds}
+    iptables -D INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset' >/dev/null 2>&1 &
+"""
+
+
+class Play:
+    """A play that publishes a version, as a user sees it."""
+
+    def __init__(self, host: Any, directory: Path, version: str, **options: Any) -> None:
+        module = {"pool": POOL, "name": "office", "version": version, "source_vm": VM, "generalize": False, **options}
+        task = {"goldsmith.images.desktop_image": module, "register": "made"}
+        tell = {"ansible.builtin.copy": {"content": "{{ made }}", "dest": str(directory / "made.json"), "mode": "0600"}}
+        tasks = [task, {**tell, "delegate_to": "localhost"}]
+        playbook = directory / "play.json"
+        playbook.write_text(json.dumps([{"hosts": host.name, "gather_facts": False, "tasks": tasks}]))
+        self._made = directory / "made.json"
+        self._process = subprocess.Popen(
+            ["ansible-playbook", "-i", host.inventory, str(playbook)],
+            env=host.environment() | {"ANSIBLE_STDOUT_CALLBACK": "default"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.printed = ""
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self.printed += line
+
+    def wait_for_line(self, count: int = 1) -> None:
+        end = time.monotonic() + PATIENCE
+        while len(LINE.findall(self.printed)) < count:
+            assert time.monotonic() < end, f"no line {count} was printed:\n{self.printed}"
+            time.sleep(0.1)
+
+    def result(self) -> dict[str, Any]:
+        """Return what the module's result is, once the play has ended well."""
+        status = self._process.wait(PATIENCE)
+        self._reader.join()
+        assert status == 0, self.printed
+        return json.loads(self._made.read_text())
+
+
+def sweep(host: Any) -> None:
+    host.run(f"virsh undefine {VM}; virsh pool-destroy {POOL}; virsh pool-undefine {POOL}; rm -rf {PATH}", check=False)
+
+
+@pytest.fixture(scope="module")
+def host(hv1) -> Iterator[Any]:
+    """A host with a source VM of half a GiB."""
+    sweep(hv1)
+    hv1.module("image_pool", name=POOL, path=PATH)
+    disk = {"path": f"{PATH}/source.raw", "format": "raw"}
+    hv1.run(f"head -c {DATA}M /dev/urandom > {disk['path']} && truncate -s 4G {disk['path']}")
+    hv1.module("source_vm", name=VM, pool=POOL, virt_type="qemu", memory="64MiB", disks=[disk])
+    yield hv1
+    sweep(hv1)
+
+
+def leftovers(host: Any) -> str:
+    """Return what is left on the host of running modules."""
+    return host.run("ls -d /run/goldsmith-????????* /tmp/goldsmith-* /root/.ansible/tmp/* 2>/dev/null", check=False)
+
+
+def go_on(host: Any, session: str) -> None:
+    host.run(f"pkill -CONT -s {session}")
+
+
+def test_publishing_is_spoken_of_while_it_goes_on(host, tmp_path):
+    play = Play(host, tmp_path, "1.0")
+    session = host.run(FREEZE).strip()
+    play.wait_for_line(2)
+    go_on(host, session)
+    made = play.result()
+
+    assert made["actions"] == [f"publish image office 1.0 (clone of {VM})"]
+    assert made["desktop_image"]["state"] == "available"
+    assert set(made) == {"changed", "failed", "actions", "desktop_image", "image"}
+    assert "\r" not in play.printed
+    assert leftovers(host) == ""
+
+
+def test_second_run_says_nothing_and_takes_the_time_of_one_module(host, tmp_path):
+    host.module("desktop_image", pool=POOL, name="office", version="1.0", source_vm=VM, generalize=False)
+    play = Play(host, tmp_path, "1.0")
+
+    assert play.result()["changed"] is False
+    assert LINE.search(play.printed) is None
+    assert leftovers(host) == ""
+
+
+def test_silent_publishing_is_not_spoken_of(host, tmp_path):
+    play = Play(host, tmp_path, "1.1", progress=False)
+    session = host.run(FREEZE).strip()
+    time.sleep(6)
+    go_on(host, session)
+
+    assert play.result()["changed"] is True
+    assert LINE.search(play.printed) is None
+
+
+def test_lost_connection_does_not_end_the_work(host, tmp_path):
+    play = Play(host, tmp_path, "1.2")
+    session = host.run(FREEZE).strip()
+    play.wait_for_line()
+    host.run(CUT.format(seconds=8))
+    time.sleep(10)
+    go_on(host, session)
+    made = play.result()
+
+    assert made["changed"] is True
+    assert made["desktop_image"]["damage"] == []
+    assert "UNREACHABLE" not in play.printed
+    assert leftovers(host) == ""
+
+
+def test_killed_module_is_told_as_killed(host, tmp_path):
+    play = Play(host, tmp_path, "1.3")
+    session = host.run(FREEZE).strip()
+    play.wait_for_line()
+    host.run(f"pkill -KILL -s {session}")
+    with pytest.raises(AssertionError, match="was killed on the host"):
+        play.result()
+
+    assert leftovers(host) == ""
+    again = host.module("desktop_image", pool=POOL, name="office", version="1.3", source_vm=VM, generalize=False)
+    assert again["desktop_image"]["damage"] == []
+
+
+def test_published_versions_are_all_whole(host):
+    found = host.module("desktop_image_info", pool=POOL, name="office")["desktop_images"]
+
+    assert {version["version"] for version in found} == {"1.0", "1.1", "1.2", "1.3"}
+    assert len({version["disks"][0]["digest"] for version in found}) == 1
