@@ -9,7 +9,6 @@ as it has begun, and goes on when the test has seen what it waits for.
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import threading
@@ -25,19 +24,23 @@ DATA = 512  # MiB
 PATIENCE = 120  # seconds for what takes a few
 LINE = re.compile(r"^hv\d: publish image office 1\.\d: \d+ %, [0-9.]+ of [0-9.]+ MiB", re.MULTILINE)
 
-# Stops what works in /run/goldsmith-*/ when it says how far it is, and prints its session.
+# Stops what works in /run/goldsmith-*/ as soon as it says how far it is, and prints its process group.
 FREEZE = r"""
-for try in $(seq 6000); do
-    for file in /run/goldsmith-*/progress; do
-        [ -e "$file" ] || continue
-        for process in /proc/[0-9]*; do
-            if [ "$(readlink $process/fd/4)" = "${file%progress}lock" ]; then
-                pkill -STOP -s "${process#/proc/}" && echo "${process#/proc/}" && exit 0
-            fi
-        done
+group() {
+    for process in /proc/[0-9]*; do
+        case $(readlink $process/fd/4) in /run/goldsmith-*/lock) echo "${process#/proc/}"; return ;; esac
     done
-    sleep 0.01
-done 2>/dev/null
+}
+for try in $(seq 600); do
+    group=$(group 2>/dev/null)
+    [ -n "$group" ] && break
+    sleep 0.1
+done
+while kill -0 "$group"; do
+    for file in /run/goldsmith-*/progress; do
+        [ -e "$file" ] && kill -STOP "-$group" && echo "$group" && exit 0
+    done
+done
 exit 1
 """
 # From now on, and for so many seconds, whatever comes to the port of sshd is answered as if nobody had the connection.
@@ -106,15 +109,15 @@ def leftovers(host: Any) -> str:
     return host.run("ls -d /run/goldsmith-????????* /tmp/goldsmith-* /root/.ansible/tmp/* 2>/dev/null", check=False)
 
 
-def go_on(host: Any, session: str) -> None:
-    host.run(f"pkill -CONT -s {session}")
+def go_on(host: Any, group: str) -> None:
+    host.run(f"kill -CONT -{group}")
 
 
 def test_publishing_is_spoken_of_while_it_goes_on(host, tmp_path):
     play = Play(host, tmp_path, "1.0")
-    session = host.run(FREEZE).strip()
+    group = host.run(FREEZE).strip()
     play.wait_for_line(2)
-    go_on(host, session)
+    go_on(host, group)
     made = play.result()
 
     assert made["actions"] == [f"publish image office 1.0 (clone of {VM})"]
@@ -135,9 +138,9 @@ def test_second_run_says_nothing_and_takes_the_time_of_one_module(host, tmp_path
 
 def test_silent_publishing_is_not_spoken_of(host, tmp_path):
     play = Play(host, tmp_path, "1.1", progress=False)
-    session = host.run(FREEZE).strip()
+    group = host.run(FREEZE).strip()
     time.sleep(6)
-    go_on(host, session)
+    go_on(host, group)
 
     assert play.result()["changed"] is True
     assert LINE.search(play.printed) is None
@@ -145,11 +148,11 @@ def test_silent_publishing_is_not_spoken_of(host, tmp_path):
 
 def test_lost_connection_does_not_end_the_work(host, tmp_path):
     play = Play(host, tmp_path, "1.2")
-    session = host.run(FREEZE).strip()
+    group = host.run(FREEZE).strip()
     play.wait_for_line()
     host.run(CUT.format(seconds=8))
     time.sleep(10)
-    go_on(host, session)
+    go_on(host, group)
     made = play.result()
 
     assert made["changed"] is True
@@ -160,9 +163,9 @@ def test_lost_connection_does_not_end_the_work(host, tmp_path):
 
 def test_killed_module_is_told_as_killed(host, tmp_path):
     play = Play(host, tmp_path, "1.3")
-    session = host.run(FREEZE).strip()
+    group = host.run(FREEZE).strip()
     play.wait_for_line()
-    host.run(f"pkill -KILL -s {session}")
+    host.run(f"kill -KILL -{group}")
     with pytest.raises(AssertionError, match="was killed on the host"):
         play.result()
 
