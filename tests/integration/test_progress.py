@@ -25,24 +25,23 @@ PATIENCE = 120  # seconds for what takes a few
 LINE = re.compile(r"^hv\d: publish image office 1\.\d: \d+ %, [0-9.]+ of [0-9.]+ MiB", re.MULTILINE)
 
 # Stops what works in /run/goldsmith-*/ as soon as it says how far it is, and prints its process group.
-FREEZE = r"""
-group() {
-    for process in /proc/[0-9]*; do
-        case $(readlink $process/fd/4) in /run/goldsmith-*/lock) echo "${process#/proc/}"; return ;; esac
-    done
-}
+MODULES = "pgrep -f '^sh -c .*GOLDSMITH_IMAGES_JOB=.*status.new'"
+PLACES = "/run/goldsmith-????????????????????????????????"  # 32 digits
+FREEZE = (
+    f"PLACES='{PLACES}'\n"
+    + r"""
 for try in $(seq 600); do
-    group=$(group 2>/dev/null)
-    [ -n "$group" ] && break
-    sleep 0.1
+    group=$(pgrep -f '^sh -c .*GOLDSMITH_IMAGES_JOB=.*status.new') && break
+    sleep 0.05
 done
 while kill -0 "$group"; do
-    for file in /run/goldsmith-*/progress; do
-        [ -e "$file" ] && kill -STOP "-$group" && echo "$group" && exit 0
+    for file in $PLACES/progress; do
+        [ -e "$file" ] && kill -s STOP -- "-$group" && echo "$group" && exit 0
     done
 done
 exit 1
 """
+)
 # From now on, and for so many seconds, whatever comes to the port of sshd is answered as if nobody had the connection.
 CUT = """
 nohup sh -c 'iptables -I INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset; sleep {seconds}
@@ -71,8 +70,9 @@ class Play:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self._process.stdout:
-            self.printed += line
+        with self._process.stdout as stream:
+            for line in stream:
+                self.printed += line
 
     def wait_for_line(self, count: int = 1) -> None:
         end = time.monotonic() + PATIENCE
@@ -86,6 +86,12 @@ class Play:
         self._reader.join()
         assert status == 0, self.printed
         return json.loads(self._made.read_text())
+
+    def end(self) -> None:
+        """End the play, if the test did not see it to its end."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
 
 
 def sweep(host: Any) -> None:
@@ -104,70 +110,85 @@ def host(hv1) -> Iterator[Any]:
     sweep(hv1)
 
 
+@pytest.fixture
+def play(host, tmp_path):
+    """Begin a play; it and what it began on the host are gone after the test, however that ends."""
+    plays: list[Play] = []
+
+    def begin(version: str, **options: Any) -> Play:
+        plays.append(Play(host, tmp_path, version, **options))
+        return plays[-1]
+
+    yield begin
+    for begun in plays:
+        begun.end()
+    host.run(f"for group in $({MODULES}); do kill -s KILL -- -$group; done; rm -rf {PLACES}", check=False)
+
+
 def leftovers(host: Any) -> str:
     """Return what is left on the host of running modules."""
-    return host.run("ls -d /run/goldsmith-????????* /tmp/goldsmith-* /root/.ansible/tmp/* 2>/dev/null", check=False)
+    return host.run(f"ls -d {PLACES} /root/.ansible/tmp/* 2>/dev/null", check=False)
 
 
 def go_on(host: Any, group: str) -> None:
-    host.run(f"kill -CONT -{group}")
+    host.run(f"kill -s CONT -- -{group}")
 
 
-def test_publishing_is_spoken_of_while_it_goes_on(host, tmp_path):
-    play = Play(host, tmp_path, "1.0")
+def test_publishing_is_spoken_of_while_it_goes_on(host, play):
+    published = play("1.0")
     group = host.run(FREEZE).strip()
-    play.wait_for_line(2)
+    published.wait_for_line(2)
     go_on(host, group)
-    made = play.result()
+    made = published.result()
 
     assert made["actions"] == [f"publish image office 1.0 (clone of {VM})"]
     assert made["desktop_image"]["state"] == "available"
     assert set(made) == {"changed", "failed", "actions", "desktop_image", "image"}
-    assert "\r" not in play.printed
+    assert "\r" not in published.printed
     assert leftovers(host) == ""
 
 
-def test_second_run_says_nothing_and_takes_the_time_of_one_module(host, tmp_path):
+def test_second_run_says_nothing_and_takes_the_time_of_one_module(host, play):
     host.module("desktop_image", pool=POOL, name="office", version="1.0", source_vm=VM, generalize=False)
-    play = Play(host, tmp_path, "1.0")
+    published = play("1.0")
 
-    assert play.result()["changed"] is False
-    assert LINE.search(play.printed) is None
+    assert published.result()["changed"] is False
+    assert LINE.search(published.printed) is None
     assert leftovers(host) == ""
 
 
-def test_silent_publishing_is_not_spoken_of(host, tmp_path):
-    play = Play(host, tmp_path, "1.1", progress=False)
+def test_silent_publishing_is_not_spoken_of(host, play):
+    published = play("1.1", progress=False)
     group = host.run(FREEZE).strip()
     time.sleep(6)
     go_on(host, group)
 
-    assert play.result()["changed"] is True
-    assert LINE.search(play.printed) is None
+    assert published.result()["changed"] is True
+    assert LINE.search(published.printed) is None
 
 
-def test_lost_connection_does_not_end_the_work(host, tmp_path):
-    play = Play(host, tmp_path, "1.2")
+def test_lost_connection_does_not_end_the_work(host, play):
+    published = play("1.2")
     group = host.run(FREEZE).strip()
-    play.wait_for_line()
+    published.wait_for_line()
     host.run(CUT.format(seconds=8))
     time.sleep(10)
     go_on(host, group)
-    made = play.result()
+    made = published.result()
 
     assert made["changed"] is True
     assert made["desktop_image"]["damage"] == []
-    assert "UNREACHABLE" not in play.printed
+    assert "UNREACHABLE" not in published.printed
     assert leftovers(host) == ""
 
 
-def test_killed_module_is_told_as_killed(host, tmp_path):
-    play = Play(host, tmp_path, "1.3")
+def test_killed_module_is_told_as_killed(host, play):
+    published = play("1.3")
     group = host.run(FREEZE).strip()
-    play.wait_for_line()
-    host.run(f"kill -KILL -{group}")
+    published.wait_for_line()
+    host.run(f"kill -s KILL -- -{group}")
     with pytest.raises(AssertionError, match="was killed on the host"):
-        play.result()
+        published.result()
 
     assert leftovers(host) == ""
     again = host.module("desktop_image", pool=POOL, name="office", version="1.3", source_vm=VM, generalize=False)
