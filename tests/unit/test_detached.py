@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -120,6 +121,15 @@ def test_command_of_a_host_that_was_restarted_is_told_as_killed(token):
 
     assert detached.has_ended(sh(detached.looking(place, SOON)).stdout)
     assert sh(detached.fetching(place)).returncode == 137
+
+
+def test_command_is_run_as_ever_where_there_is_no_flock(token, tmp_path):
+    for tool in ("sh", "mkdir", "rmdir", "cat", "setsid"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    done = sh(f"PATH={tmp_path}; {detached.starting('cat', token, SOON, True)}", "sent")
+
+    assert (done.stdout, done.returncode) == ("sent", 0)
+    assert not any(os.path.exists(f"{place}/goldsmith-{token}") for place in detached.PLACES)
 
 
 def test_command_line_reaches_the_command_as_it_is(token):

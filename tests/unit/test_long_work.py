@@ -86,7 +86,7 @@ def test_silent_work_is_waited_for_all_the_same(printed):
 
 def test_lost_connection_is_tried_again(printed, clock):
     cut = AnsibleConnectionFailure("no route to host")
-    host = Host(told(10, 2), cut, cut, told(50, 30), cut, "ended", cut, RESULT, cut, "")
+    host = Host(told(10, 2), cut, cut, told(50, 30), cut, "ended", cut, RESULT, cut)
 
     assert action()._result_of("/run/goldsmith-1", host) == RESULT
     assert len(printed) == 2
