@@ -14,7 +14,7 @@ from pathlib import Path
 
 from measure import ROOT, Figure
 
-BENCHMARKS = ("desktops", "catalogue", "publish", "foreign", "workflow", "memory")
+BENCHMARKS = ("desktops", "catalogue", "publish", "foreign", "workflow", "memory", "hashing", "distribution")
 
 
 def main() -> int:

@@ -45,6 +45,16 @@ def at_most(name: str, unit: str, ours: float, limit: float) -> Figure:
     return Figure(name, unit, ours, "-", None, ours, f"at most {limit:g} {unit}", ours <= limit)
 
 
+def at_least(name: str, unit: str, ours: float, limit: float) -> Figure:
+    """A figure of ours alone that must not be less than I(limit)."""
+    return Figure(name, unit, ours, "-", None, ours, f"at least {limit:g} {unit}".rstrip(), ours >= limit)
+
+
+def reported(name: str, unit: str, ours: float, peer: str = "-", peers: float | None = None) -> Figure:
+    """A figure that stands beside others and has no target of its own."""
+    return Figure(name, unit, ours, peer, peers, ours / peers if peers else ours, "none", holds=True)
+
+
 def ratio_at_most(name: str, unit: str, ours: float, peer: str, peers: float, limit: float) -> Figure:
     """Ours divided by the peer's must not be more than I(limit)."""
     ratio = ours / peers
@@ -63,9 +73,14 @@ def medians(runs: int, *measures: Callable[[], float]) -> list[float]:
     return [statistics.median(column) for column in zip(*results, strict=True)]
 
 
-def play(tasks: Iterable[dict[str, Any]], expect_changed: bool | None = None) -> float:
-    """Run the tasks in one play on this machine and return the seconds of the tasks, without Ansible's own start."""
-    document = [{"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}]
+def play(
+    tasks: Iterable[dict[str, Any]], expect_changed: bool | None = None, hosts: str = "localhost", *options: str
+) -> float:
+    """Run the tasks in one play and return the seconds of the tasks, without Ansible's own start.
+
+    Without I(hosts) that is on this machine; I(options) are those of ansible-playbook, an inventory for instance.
+    """
+    document = [{"hosts": hosts, "gather_facts": False, "tasks": list(tasks)}]
     environment = os.environ | {
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
@@ -74,7 +89,9 @@ def play(tasks: Iterable[dict[str, Any]], expect_changed: bool | None = None) ->
     playbook = ROOT / "build" / "bench-play.json"
     playbook.write_text(json.dumps(document))
     ansible = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run([ansible, playbook], capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+    done = subprocess.run(
+        [ansible, playbook, *options], capture_output=True, text=True, check=False, env=environment, cwd=ROOT
+    )
     if done.returncode != 0:
         raise SystemExit(f"a play of the benchmark failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
     report = json.loads(done.stdout[done.stdout.index("{") :])

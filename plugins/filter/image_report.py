@@ -61,6 +61,8 @@ options:
     default: []
 positional: hosts, pools
 seealso:
+  - plugin: goldsmith.images.image_states
+    plugin_type: filter
   - plugin: goldsmith.images.lineage_drawing
     plugin_type: filter
   - plugin: goldsmith.images.report
@@ -114,7 +116,8 @@ _value:
           each.
         - A version has C(version), C(state), C(parent), C(created), C(made_on), C(method), C(description), C(labels),
           C(signed), C(virtual_size), C(allocated), C(markers), C(differs), C(desktops), C(desktops_by_host),
-          C(other_users) and C(copies), which has C(state) and C(damage) for each host.
+          C(other_users) and C(copies), which has C(state), C(damage), C(attempts), C(last_error) and C(progress)
+          (percent) for each host, as in P(goldsmith.images.image_states#filter).
         - The state of a copy is also V(missing) where a copy should be, V(unknown) where the host did not tell, and
           V(null) where none is to be.
       type: list

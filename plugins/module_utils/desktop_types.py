@@ -12,6 +12,7 @@ ARM_ARCHITECTURES = frozenset({"aarch64", "armv7l"})
 _ALL = frozenset(DESKTOP_TYPES)
 _VDI = frozenset({"vdi"})
 _VDI_AND_IDV = frozenset({"vdi", "idv"})
+_IDV_AND_VOI = frozenset({"idv", "voi"})
 
 # operation: (the desktop types that may, the rule as a sentence)
 _RULES = {
@@ -24,6 +25,11 @@ _RULES = {
     "publish": (_ALL, "every desktop type is published"),
     "import": (_ALL, "every desktop type is imported"),
     "export": (_ALL, "every desktop type is exported"),
+    "distribute to image hosts": (
+        _VDI,
+        "only VDI desktop images are distributed between image hosts; endpoints fetch those of IDV and VOI",
+    ),
+    "fetch to endpoints": (_IDV_AND_VOI, "endpoints fetch IDV and VOI desktop images only"),
     "deploy to image hosts": (_VDI, "only VDI desktop images are deployed to desktop pools on image hosts"),
 }
 _ARM_RULE = "ARM hosts support VDI desktop images only"

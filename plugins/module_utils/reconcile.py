@@ -21,7 +21,7 @@ from .catalog.audit import apply_all, audit_log_of
 from .changes import Change
 from .errors import ImagesError, from_os_error
 from .files import Files
-from .hypervisor.connection import Host, open_host
+from .hypervisor.connection import Host, host_without_libvirt, open_host
 
 
 class Resource(Protocol):
@@ -29,7 +29,9 @@ class Resource(Protocol):
 
     A resource whose changes carry notes also has a C(notes_key), by which the result has them; one that changes a
     catalogue has C(audit_log(desired, current)), where every change is logged; one that reports more than the thing
-    itself has C(to_results(current)) in place of C(to_result).
+    itself has C(to_results(current)) in place of C(to_result). One that goes on with the rest when a part fails has
+    C(failure(current)), which says in the end what is missing, or None. One that can do without libvirt has
+    C(needs_libvirt(desired)), and gets a host without a connection where that is false.
     """
 
     result_key: str
@@ -49,7 +51,7 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     done: list[Change] = []
     with _failures_told(module, done), progress.told(Files()):
         desired = resource_type.Desired.from_params(module.params)
-        with open_host(module.params["libvirt_uri"], read_only=module.check_mode) as host:
+        with _opened(module, resource_type, desired) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
@@ -59,7 +61,11 @@ def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
                     current = resource.observe(desired)
                 plan = done
             result = {**_results(resource, current), **_notes(resource, plan)}
-    module.exit_json(changed=bool(plan), actions=[change.sentence for change in plan], **result, **_diff(module, plan))
+            failure = _failure(resource, current)
+    result |= {"changed": bool(plan), "actions": [change.sentence for change in plan], **_diff(module, plan)}
+    if failure is not None:
+        module.fail_json(msg=str(failure), error_code=failure.error_code, **result)
+    module.exit_json(**result)
 
 
 def run_info(module: AnsibleModule, collect: Callable[[Host, dict[str, Any]], dict[str, Any]]) -> None:
@@ -98,6 +104,15 @@ def run_action(module: AnsibleModule, act: Callable[[Host, dict[str, Any]], dict
     module.exit_json(**result)
 
 
+def _opened(
+    module: AnsibleModule, resource_type: type[Resource], desired: Any
+) -> contextlib.AbstractContextManager[Host]:
+    needs_libvirt = getattr(resource_type, "needs_libvirt", None)
+    if needs_libvirt is None or needs_libvirt(desired):
+        return open_host(module.params["libvirt_uri"], read_only=module.check_mode)
+    return contextlib.nullcontext(host_without_libvirt(read_only=module.check_mode))
+
+
 @contextlib.contextmanager
 def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
     """Turn errors into fail_json, with what was done before the failure."""
@@ -117,6 +132,12 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
 def _results(resource: Resource, current: Any) -> dict[str, Any]:
     to_results = getattr(resource, "to_results", None)
     return to_results(current) if to_results else {resource.result_key: resource.to_result(current)}
+
+
+def _failure(resource: Resource, current: Any) -> ImagesError | None:
+    """Return what is missing in the end, for a resource that goes on with the rest when a part fails."""
+    judge = getattr(resource, "failure", None)
+    return judge(current) if judge else None
 
 
 def _notes(resource: Resource, plan: list[Change]) -> dict[str, list[str]]:

@@ -261,16 +261,39 @@ lineage:
   elements: dict
   sample: [{name: office, version: "1.0", children: [{name: office, version: "1.1", children: []}]}]
 in_progress:
-  description: Versions that are being made, or whose making was interrupted. They are no versions yet.
+  description:
+    - Versions that are being made or brought here from other hosts, or of which that was interrupted. They are no
+      versions yet.
   returned: success
   type: list
   elements: dict
   contains:
     name: {description: Name of the image., type: str, returned: always}
     version: {description: The version., type: str, returned: always}
-    state: {description: C(deploying)., type: str, returned: always}
+    state:
+      description:
+        - "C(deploying): it is being made here; C(replicating): it is being brought here; C(retry_pending): bringing it
+          here failed, the next run goes on."
+      type: str
+      returned: always
     working: {description: Whether a process of this host is at work on it., type: bool, returned: always}
-    written: {description: Bytes that were written so far., type: int, returned: always}
+    written: {description: Bytes that unfinished files have on the disk., type: int, returned: always}
+    attempts: {description: How often bringing it here failed., type: int, returned: when it comes from another host}
+    last_error:
+      description: Why it failed the last time, or V(null).
+      type: str
+      returned: when it comes from another host
+    total: {description: Bytes that are to travel., type: int, returned: when it comes from another host}
+    done: {description: Bytes of them that are here., type: int, returned: when it comes from another host}
+    method: {description: C(swarm) or C(direct)., type: str, returned: when it comes from another host}
+    source: {description: The host that it comes from first., type: str, returned: when it comes from another host}
+    base:
+      description: The version here that it is made out of, or V(null).
+      type: str
+      returned: when it comes from another host
+    started: {description: Since when (UTC)., type: str, returned: when it comes from another host}
+    updated: {description: The last change (UTC)., type: str, returned: when it comes from another host}
+    actor: {description: Who asked for it., type: str, returned: when it comes from another host}
 log:
   description: The changes of the catalogue, from old to new.
   returned: when O(log=true)

@@ -45,8 +45,13 @@ def _problems(found: Found, loop: list[Found]) -> Iterator[str]:
     yield from _messages({"msg": found.get("problem")})
 
 
-def _messages(result: Found) -> Iterator[str]:
-    """Yield the message of a result that failed, in one line."""
+def message_of(result: Found) -> str:
+    """Return the message of a result that failed, in one line, or nothing."""
     message = " ".join(str(result.get("msg") or "").split()).replace("Task failed: ", "", 1)
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+
+
+def _messages(result: Found) -> Iterator[str]:
+    message = message_of(result)
     if message:
-        yield message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+        yield message

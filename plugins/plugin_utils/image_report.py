@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..module_utils.catalog.states import combine
 from ..module_utils.desktop_types import is_arm
+from .copies import DEPLOYING, MISSING, UNKNOWN, copy_result, no_copy, trouble, version_key, version_state
 from .host_results import Found, read_results
 
 SCHEMA = 1
 # Free room changes with every log line. It is told in steps of a thousandth, or no two reports would be the same.
 STEPS = 1000
 NEARLY_FULL = 900  # of STEPS
-UNKNOWN, MISSING = "unknown", "missing"
 NOT_ASKED = "it failed or was unreachable earlier in this play, before it was asked"
 
 # (image pool, image, version): how many desktops each host has on it
@@ -153,19 +152,20 @@ def _image(entries: Sequence[Found], desktops: Desktops, pool: str, name: str) -
         for version in answer["desktop_images"]:
             if version["name"] == name:
                 copies.setdefault(version["version"], {})[host] = version
-    in_progress = {
-        thing["version"]: host
-        for host, answer in answers.items()
-        for thing in answer.get("in_progress") or []
-        if thing["name"] == name and thing.get("version")
-    }
+    coming: dict[str, dict[str, Found]] = {}
+    for host, answer in answers.items():
+        for thing in answer.get("in_progress") or []:
+            if thing["name"] == name and thing.get("version"):
+                coming.setdefault(thing["version"], {})[host] = thing
     whole = next((image for answer in answers.values() for image in _wholes(answer, name)), {})
     markers = _markers(answers, name)
-    ordered = sorted({*copies, *in_progress}, key=version_key, reverse=True)
+    ordered = sorted({*copies, *coming}, key=version_key, reverse=True)
     versions = [
-        _version(entries, pool, desktops.get((pool, name, version), {}), copies[version], markers)
+        _version(
+            entries, pool, desktops.get((pool, name, version), {}), copies[version], markers, coming.get(version, {})
+        )
         if version in copies
-        else _deploying(entries, version, in_progress[version])
+        else _unfinished(entries, version, coming[version])
         for version in ordered
     ]
     newest = next(iter(copies[version] for version in ordered if version in copies), {})
@@ -222,15 +222,17 @@ def _version(
     desktops: Mapping[str, int],
     copies: Mapping[str, Found],
     markers: Sequence[Found],
+    coming: Mapping[str, Found],
 ) -> dict[str, Any]:
+    """Return a version with the I(copies) that are there, and those that are I(coming), by host."""
     first = next(iter(copies.values()))
     version = first["version"]
-    states = {entry["host"]: _copy_state(entry, pool, first, copies) for entry in entries}
-    expected = {host: state for host, state in states.items() if state not in (None, UNKNOWN)}
+    shown = {entry["host"]: _copy(entry, pool, first, {**coming, **copies}) for entry in entries}
+    states = [copy["state"] for copy in shown.values() if copy["state"] not in (None, UNKNOWN)]
     users = {user for copy in copies.values() for user in copy["users"] if not user.startswith("desktop ")}
     return {
         "version": version,
-        "state": _version_state(expected),
+        "state": version_state(states),
         "parent": first["parent"],
         "created": first["provenance"].get("created"),
         "made_on": first["provenance"].get("host") or "",
@@ -245,7 +247,7 @@ def _version(
             for marker in markers
             if version in marker["versions"]
         ],
-        "copies": {host: {"state": state, "damage": _damage(copies, host)} for host, state in states.items()},
+        "copies": shown,
         "differs": len({_content(copy) for copy in copies.values()}) > 1,
         "desktops": sum(desktops.values()),
         "desktops_by_host": dict(desktops),
@@ -253,14 +255,19 @@ def _version(
     }
 
 
-def _deploying(entries: Sequence[Found], version: str, host: str) -> dict[str, Any]:
-    """Return a version that is being made on the host, and has nothing to show yet."""
+def _unfinished(entries: Sequence[Found], version: str, coming: Mapping[str, Found]) -> dict[str, Any]:
+    """Return a version that is being made on a host or brought to some, and has nothing to show yet."""
+    shown = {
+        entry["host"]: copy_result(coming[entry["host"]]) if entry["host"] in coming else no_copy(None)
+        for entry in entries
+    }
+    made_on = [host for host, copy in shown.items() if copy["state"] == DEPLOYING]
     return {
         "version": version,
-        "state": "deploying",
+        "state": version_state([copy["state"] for copy in shown.values() if copy["state"]]),
         "parent": None,
         "created": None,
-        "made_on": host,
+        "made_on": ", ".join(made_on),
         "method": "",
         "description": "",
         "labels": {},
@@ -268,9 +275,7 @@ def _deploying(entries: Sequence[Found], version: str, host: str) -> dict[str, A
         "virtual_size": None,
         "allocated": None,
         "markers": [],
-        "copies": {
-            entry["host"]: {"state": "deploying" if entry["host"] == host else None, "damage": []} for entry in entries
-        },
+        "copies": shown,
         "differs": False,
         "desktops": 0,
         "desktops_by_host": {},
@@ -278,32 +283,20 @@ def _deploying(entries: Sequence[Found], version: str, host: str) -> dict[str, A
     }
 
 
-def _copy_state(entry: Found, pool: str, version: Found, copies: Mapping[str, Found]) -> str | None:
-    """Return the state of the host's copy; UNKNOWN where the host did not tell, None where it is to have none."""
+def _copy(entry: Found, pool: str, version: Found, copies: Mapping[str, Found]) -> dict[str, Any]:
+    """Return the host's copy; UNKNOWN where the host did not tell, a state of None where it is to have none."""
     host = entry["host"]
     if host in copies:
-        return copies[host]["state"]
+        return copy_result(copies[host])
     if entry.get("image_pools") is None:
-        return UNKNOWN
+        return no_copy(UNKNOWN)
     if pool not in {known["name"] for known in entry["image_pools"]}:
-        return None
+        return no_copy(None)
     if _versions_in(entry, pool) is None:
-        return UNKNOWN
+        return no_copy(UNKNOWN)
     architecture = (entry.get("facts") or {}).get("architecture") or version["architecture"]
     is_distributed = version["desktop_type"] == "vdi" and is_arm(architecture) == is_arm(version["architecture"])
-    return MISSING if is_distributed else None
-
-
-def _version_state(copies: Mapping[str, str]) -> str:
-    """Return the state of a version from those of its copies, by host, where one is to be."""
-    states = set(copies.values())
-    is_prepared = "deployment_done" in states and not states & {"available", "disabled"}
-    there = {"deployment_done": "available", MISSING: None}
-    return combine([there.get(state, state) for state in copies.values()], prepared=is_prepared)
-
-
-def _damage(copies: Mapping[str, Found], host: str) -> list[str]:
-    return list(copies[host]["damage"]) if host in copies else []
+    return no_copy(MISSING if is_distributed else None)
 
 
 def _content(version: Found) -> tuple[str, ...]:
@@ -426,7 +419,8 @@ def _version_findings(subject: str, version: Found) -> Iterable[tuple[str, str, 
         if copy["state"] == "failed":
             yield "error", subject, f"copy on {host} failed: {'; '.join(copy['damage']) or 'no reason given'}"
         elif copy["state"] == "retry_pending":
-            yield "warning", subject, f"copy on {host} waits to be tried again"
+            told = trouble(copy)
+            yield "warning", subject, f"copy on {host} waits to be tried again{' ' if told else ''}{told}"
     if version["differs"]:
         yield "error", subject, "has another content on some hosts: the digests of its disks differ"
     missing = [host for host, copy in version["copies"].items() if copy["state"] == MISSING]
@@ -463,11 +457,3 @@ def _summary(report: Found) -> dict[str, int]:
         "outdated": sum(pool["outdated"] for pool in pools),
         "waiting": sum(pending["waiting"] for pending in report["pending"]),
     }
-
-
-def version_key(version: str | None) -> tuple[Any, ...]:
-    """Return what versions are ordered by: 1.10 is newer than 1.9. What is no version comes before all of them."""
-    major, dot, minor = (version or "").partition(".")
-    if dot and major.isdecimal() and minor.isdecimal():
-        return (1, int(major), int(minor), "")
-    return (0, 0, 0, version or "")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .image_report import version_key
+from .copies import version_key
 
 
 def draw_lineage(versions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

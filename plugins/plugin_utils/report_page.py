@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from ..module_utils.sizes import human_size
+from .copies import trouble
 from .lineage_drawing import draw_lineage
 
 
@@ -23,6 +24,7 @@ def draw_page(report: Mapping[str, Any], template: str, variables: Mapping[str, 
     """Return the page: the Jinja template filled with C(report) and the variables, all of it escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"short_size": short_size, "lineage_drawing": draw_lineage, "csp_hash": csp_hash}
+    environment.filters["trouble"] = trouble
     return environment.from_string(template).render(report=report, **variables)
 
 

@@ -161,7 +161,21 @@ def _catalogue(host: str) -> dict[str, Any]:
 
 
 def _in_progress(host: str) -> list[dict[str, Any]]:
-    return [{"name": "hr", "version": "1.2"}] if host == "hv-berlin-1" else []
+    """Return the versions that are being made on the host, and those on their way to it."""
+    if host == "hv-berlin-1":
+        return [{"name": "hr", "version": "1.2", "state": "deploying", "working": True, "written": 8 * GIB}]
+    if host == "hv-berlin-2":
+        return [_coming("cad", "4.0", "replicating")]
+    if host == "hv-lyon-1":
+        return [_coming("marketing", "1.1", "retry_pending", attempts=2, last_error=f"no space on /srv/{POOL}")]
+    return []
+
+
+def _coming(image: str, number: str, state: str, attempts: int = 0, last_error: str | None = None) -> dict[str, Any]:
+    return {
+        "name": image, "version": number, "state": state, "working": state == "replicating", "attempts": attempts,
+        "last_error": last_error, "done": 17 * GIB, "total": 40 * GIB, "method": "swarm", "source": "hv-berlin-1",
+    }  # fmt: skip
 
 
 def _move(number: str) -> dict[str, Any]:
@@ -175,9 +189,9 @@ def _troubles(host: str, image: str, number: str) -> dict[str, Any]:
     if (host, image, number) == ("hv-lyon-1", "cad", "3.5"):
         return {"state": "failed", "damage": ["cad@3.5.disk0.raw has 171798691328 bytes, and should have 171798691840"]}
     if (image, number) == ("cad", "4.0"):
-        return {"state": {"hv-berlin-1": "available", "hv-berlin-2": "replicating"}.get(host)}
+        return {"state": "available" if host == "hv-berlin-1" else None}
     if (image, number) == ("marketing", "1.1"):
-        return {"state": "retry_pending" if host == "hv-lyon-1" else "available"}
+        return {"state": None if host == "hv-lyon-1" else "available"}
     if (image, number) == ("data-science", "1.1"):
         return {"state": "deployment_done" if host == "hv-berlin-1" else None}
     if (image, number) == ("legal", "1.0"):

@@ -18,6 +18,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.manifest 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.quarantine import Entry
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.record import ImageRecord
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.transfers import Transfer
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     BadInput,
     Conflict,
@@ -48,6 +49,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.resources.referen
 V10, V11, V23 = Version(1, 0), Version(1, 1), Version(2, 3)
 DISK = SourceDisk("/srv/golden/source-vms/src.disk0.qcow2", 1000, 5)
 OTHER = replace(DISK, mtime_ns=6)
+ARRIVING = Transfer.begin("office", V10, "swarm", "hv1", "alice").progressed(1, 4)
 OPERATIONS = ("customize", "machine-id")
 GIB = 1024**3
 
@@ -316,6 +318,11 @@ BEFORE = OfSnapshot("before", "1")
             ["remove image office 1.0 (to the quarantine for 7 days)"],
         ),
         ({"state": "absent"}, current(leftovers=("/x",)), ["remove what is left of image office 1.0"]),
+        (
+            {"state": "absent"},
+            current(leftovers=("/x",), arriving=(ARRIVING,)),
+            ["remove what is left of image office 1.0 (on its way here from hv1, 25 % here)"],
+        ),
         ({"state": "absent"}, current(markers={"stable": V10}), ["remove what is left of image office 1.0"]),
         (
             {"state": "absent"},
@@ -354,6 +361,13 @@ def test_plan_says_what_has_to_change(given, there, expected):
             Conflict,
             r"has the format vmdk; only raw and qcow2",
         ),
+        (
+            {"description": "x"},
+            current(arriving=(ARRIVING,)),
+            NotFound,
+            r"has no version 1\.0 in pool golden yet: it is on its way here from hv1, 25 % here",
+        ),
+        (CLONE, current(arriving=(ARRIVING,)), Conflict, r"on its way here from hv1, .*make version 1\.1"),
         (CLONE | {"desktop_type": "voi"}, current(), Conflict, r"desktop_type: source VM src is of type vdi, not voi"),
         (
             CLONE,

@@ -20,6 +20,11 @@ from hostile_disks import DISKS
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
+from ansible_collections.goldsmith.images.plugins.module_utils.catalog.transfers import (
+    Transfer,
+    read_transfers,
+    save,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import merkle
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     BadInput,
@@ -514,6 +519,17 @@ def test_interrupted_import_is_cleared_away(place):
         "import image office 1.0",
     ]
     assert place.names() == WHOLE
+
+
+def test_version_that_is_on_its_way_here_is_not_imported_as_another(place):
+    save(place.store, Transfer.begin("office", V10, "swarm", "hv1", "alice"))
+
+    with pytest.raises(Conflict, match="on its way here from hv1"):
+        place.run(src=str(place.disk()))
+    place.run(src=str(place.disk()), version=None, bump="minor")
+
+    assert [str(manifest.version) for manifest in place.store.manifests()] == ["1.1"]
+    assert read_transfers(place.store) != []
 
 
 def test_origin_is_of_the_version_that_is_there(place):

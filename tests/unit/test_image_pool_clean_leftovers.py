@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_pool_clean_leftovers import (
+    age_of,
     find_leftovers,
     find_lost_files,
     human_age,
@@ -78,6 +79,34 @@ def test_what_a_run_works_on_is_kept_however_old_it_is(pool):
     assert kept == {**dict.fromkeys(mine, LOCKED), ".partial/office@1.1.0a1b2c3d.disk0.raw": None} | {
         ".partial/office@1.0.lock": LOCKED
     }
+
+
+def test_files_of_a_version_on_its_way_here_go_together(pool):
+    mine = [".partial/office@1.1.transfer.disk0.raw", ".partial/office@1.1.transfer.disk1.raw"]
+    record = ".partial/office@1.1.transfer.json"
+    other = ".partial/office@1.10.transfer.disk0.raw"
+    left(pool, *mine, other)
+    left(pool, record, days=0.5)
+
+    assert found(pool) == {**dict.fromkeys([*mine, record], YOUNG), other: None}
+
+    left(pool, record, days=2)
+    assert found(pool) == dict.fromkeys([*mine, record, other])
+
+
+def test_version_that_is_brought_here_now_is_kept_however_long_nothing_comes(pool):
+    mine = [".partial/office@1.1.transfer.disk0.raw", ".partial/office@1.1.transfer.json"]
+    left(pool, *mine)
+
+    with Files().lock(str(pool / ".partial/office@1.1.lock"), "image office 1.1"):
+        assert found(pool) == {**dict.fromkeys(mine, LOCKED), ".partial/office@1.1.lock": LOCKED}
+
+
+def test_age_of_a_version_on_its_way_here_is_that_of_its_youngest_file(pool):
+    left(pool, ".partial/office@1.1.transfer.disk0.raw", days=9)
+    left(pool, ".partial/office@1.1.transfer.json", days=3)
+
+    assert age_of(str(pool / ".partial/office@1.1.transfer.disk0.raw"), time.time()) == pytest.approx(3 * DAY, abs=60)
 
 
 def test_data_without_a_manifest_is_lost(pool):

@@ -245,6 +245,39 @@ def test_version_that_is_being_made_is_shown():
     assert only_version(made)["state"] == "deploying"
 
 
+def coming(state, **more):
+    return {"name": "office", "version": "1.0", "state": state, "attempts": 0, "done": 43, "total": 100, **more}
+
+
+def test_copy_on_its_way_is_shown_with_how_far_it_is():
+    made = report(host("hv1", [version()]), host("hv2", [], in_progress=[coming("replicating")]), host("hv3"))
+
+    assert only_version(made)["state"] == "replicating"
+    copies = only_version(made)["copies"]
+    assert {name: (copy["state"], copy["progress"]) for name, copy in copies.items()} == {
+        "hv1": ("available", None),
+        "hv2": ("replicating", 43),
+        "hv3": ("missing", None),
+    }
+
+
+def test_copy_that_failed_to_come_is_told_with_the_reason():
+    waits = coming("retry_pending", attempts=2, last_error="hv1 does not answer")
+    made = report(host("hv1", [version()]), host("hv2", [], in_progress=[waits]))
+
+    assert only_version(made)["state"] == "partially_available"
+    assert findings(made) == [
+        "warning: office 1.0 copy on hv2 waits to be tried again after 2 attempts with 43 % here: hv1 does not answer"
+    ]
+
+
+def test_version_that_is_on_its_way_from_a_host_outside_of_the_play_is_shown():
+    made = report(host("hv2", [], in_progress=[coming("replicating")]), host("hv3"))
+
+    assert only_version(made)["state"] == "replicating"
+    assert only_version(made)["made_on"] == ""
+
+
 def test_versions_are_ordered_by_number_newest_first():
     made = report(host("hv1", [version(number=number) for number in ("1.9", "1.10", "2.0", "0.1")]))
 

@@ -222,3 +222,23 @@ def test_change_reads_as_a_sentence(change, sentence):
 def test_changes_that_say_the_same_are_equal():
     assert Change("start", "x", print, 1, 2) == Change("start", "x", repr, 1, 2)
     assert Change("start", "x", print, 1, 2) != Change("start", "x", print, 1, 3)
+
+
+class Shed(House):
+    """A house where libvirt is needed for large lamps only."""
+
+    @staticmethod
+    def needs_libvirt(desired):
+        return "large" in desired.lamps
+
+
+@pytest.mark.parametrize(("lamp", "is_opened"), [("small", False), ("large", True)])
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_libvirt_is_opened_only_where_the_options_need_it(monkeypatch, opened, lamp, is_opened, check_mode):
+    files = []
+    monkeypatch.setattr(Shed, "observe", lambda self, desired: files.append(self.host.files.read_only) or [])
+    with pytest.raises(Exited):
+        reconcile.run(Module(check_mode=check_mode, lamps=[lamp]), Shed)
+
+    assert opened == ([("test:///default", check_mode)] if is_opened else [])
+    assert set(files) == {check_mode}

@@ -71,6 +71,11 @@ def test_page_allows_its_own_script_and_no_other(example):
     assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';" in example
 
 
+def test_copy_on_its_way_tells_how_far_it_is_and_why_it_failed(example):
+    assert 'title="hv-berlin-2: replicating, with 42 % here"' in example
+    assert 'title="hv-lyon-1: retry pending, after 2 attempts with 42 % here: no space on /srv/golden"' in example
+
+
 def test_every_host_is_named_and_every_finding_told(example, reports):
     for host in reports[0]["data"]["hosts"]:
         assert f'<th role="rowheader" scope="row" class="system">{host["name"]}' in example

@@ -12,17 +12,16 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk import open_files
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import (
-    CHUNK,
     PIECE,
     digest_file,
     tree_of_file,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.scrubbing import (
     Damage,
-    RateLimit,
     describe_pieces,
     find_damage,
 )
+from ansible_collections.goldsmith.images.plugins.module_utils.rate_limit import RateLimit
 
 SIZE = 20 * PIECE + 512
 FREELY = RateLimit(None)
@@ -162,27 +161,6 @@ def test_rate_holds_over_all_that_is_read(disk):
     find_damage(str(disk), "", None, RateLimit(PIECE, clock, clock.sleep))
 
     assert clock.now - 100 == pytest.approx(SIZE / PIECE)
-
-
-def test_rate_holds_over_several_files_and_what_was_saved_is_at_most_a_chunk():
-    clock = Clock()
-    rate = RateLimit(1000, clock, clock.sleep)
-
-    rate.take(500)
-    assert clock.now == pytest.approx(100.5)
-    clock.sleep(1000)
-    rate.take(1_000_000)  # saved by waiting
-    assert clock.now == pytest.approx(1100.5)
-    clock.sleep(10**9)
-    before = clock.now
-    rate.take(CHUNK + 2000)
-    assert clock.now - before == pytest.approx(2)
-
-
-def test_without_a_rate_nobody_waits():
-    rate = RateLimit(None, sleep=lambda _seconds: pytest.fail("it slept"))
-
-    rate.take(10**15)
 
 
 def test_pieces_are_told_in_ranges():

@@ -23,9 +23,9 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.scrubs im
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import PIECE, digest_file, tree_of_file
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.pieces import write_layer
-from ansible_collections.goldsmith.images.plugins.module_utils.disk.scrubbing import RateLimit
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import Busy, CheckModeWrite, NotFound
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
+from ansible_collections.goldsmith.images.plugins.module_utils.rate_limit import RateLimit
 
 DISK, PIECES, NVRAM = "office@1.0.disk0.raw", "office@1.0.disk0.pieces", "office@1.0.nvram"
 SCRUB = "office@1.0.scrub.json"

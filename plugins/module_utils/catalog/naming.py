@@ -106,6 +106,21 @@ def nvram_file(image: str, version: Version) -> str:
     return version_stem(image, version) + ".nvram"
 
 
+def transfer_stem(image: str, version: Version) -> str:
+    """What the names of all files of a version on its way here begin with, in L(PARTIAL)."""
+    return version_stem(image, version) + ".transfer."
+
+
+def transfer_file(image: str, version: Version) -> str:
+    """Return the name of the record of a version on its way here (catalog/transfers.py)."""
+    return transfer_stem(image, version) + "json"
+
+
+def transfer_disk_file(image: str, version: Version, index: int) -> str:
+    """Return the name of disk I(index) of a version on its way here."""
+    return f"{transfer_stem(image, version)}disk{index}.raw"
+
+
 def catalog_file(image: str) -> str:
     return image + ".catalog.json"
 

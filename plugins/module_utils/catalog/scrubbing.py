@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterator
 
 from ..disk.pieces import sound_layer
-from ..disk.scrubbing import Damage, RateLimit, find_damage
+from ..disk.scrubbing import Damage, find_damage
 from ..errors import NotFound
+from ..rate_limit import RateLimit
 from ..times import now_text
 from .manifest import Manifest
 from .scrubs import DAMAGED, SOUND, Finding, Scrub

@@ -8,9 +8,10 @@ import os
 from dataclasses import dataclass
 
 from ..disk.pieces import sound_layer
-from ..disk.scrubbing import RateLimit, describe_pieces, find_damage
+from ..disk.scrubbing import describe_pieces, find_damage
 from ..disk.verified import VerifiedFiles
 from ..errors import BadInput, Damaged, NotFound, Untrusted
+from ..rate_limit import RateLimit
 from ..ssh_keygen import Signature
 from ..ssh_signature import read_signature
 from .manifest import Manifest, ManifestDisk, ManifestNvram

@@ -40,6 +40,7 @@ HASH_SIZE = 32
 PREFIX = "sha256-merkle-16k:"
 
 _MAX_THREADS = 16  # a chunk is 256 calls of hashlib; more threads only wait for the interpreter's lock
+_READ_AHEAD = 16  # chunks that the disk is read ahead of those that are hashed
 _MAX_HEIGHT = 50
 _ZERO_BLOCK = hashlib.sha256(bytes(BLOCK)).digest()
 
@@ -107,14 +108,23 @@ def digest_of_pieces(pieces: bytes) -> str:
     """Return the digest of the content whose piece layer this is."""
     if len(pieces) <= HASH_SIZE:
         return PREFIX + (pieces or hashlib.sha256(b"").digest()).hex()
-    nodes = [pieces[at : at + HASH_SIZE] for at in range(0, len(pieces), HASH_SIZE)]
-    height = PIECE_HEIGHT
+    nodes, height = hashes_of(pieces), PIECE_HEIGHT
     while len(nodes) > 1:
-        if len(nodes) % 2:
-            nodes.append(_PADDING[height])
-        nodes = [hashlib.sha256(nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
+        nodes = parents(nodes, height)
         height += 1
     return PREFIX + nodes[0].hex()
+
+
+def hashes_of(pieces: bytes) -> list[bytes]:
+    """Return the hashes of a piece layer one by one."""
+    return [pieces[at : at + HASH_SIZE] for at in range(0, len(pieces), HASH_SIZE)]
+
+
+def parents(nodes: list[bytes], height: int) -> list[bytes]:
+    """Return the layer above I(nodes), all that are left of the layer at I(height) without those beyond the end."""
+    if len(nodes) % 2:
+        nodes = [*nodes, _PADDING[height]]
+    return [hashlib.sha256(nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes), 2)]
 
 
 def _digest(
@@ -125,8 +135,10 @@ def _digest(
         reader = _Reader(size, opened, sink)
         pending: deque[tuple[int, Future[list[bytes]]]] = deque()
         for number, parts in by_chunk(extents, CHUNK):
+            for part in parts:
+                opened.announce(part)
             pending.append((number, executor.submit(reader.leaves, number, parts)))
-            if len(pending) > 2 * threads:
+            if len(pending) > max(2 * threads, _READ_AHEAD):
                 tree.add_chunk(*_result(pending))
         while pending:
             tree.add_chunk(*_result(pending))
@@ -182,9 +194,11 @@ class _Tree:
 
     def add_chunk(self, number: int, nodes: list[bytes]) -> None:
         """Add the leaves of a chunk; what lies between it and the one before is zero."""
-        self._add_zeros(number << CHUNK_HEIGHT)
-        for leaf in nodes:
-            self._push(0, leaf)
+        start = number << CHUNK_HEIGHT
+        for first, stop in _runs_of_data(nodes):
+            self._add_zeros(start + first)
+            for leaf in nodes[first:stop]:
+                self._push(0, leaf)
 
     def root(self) -> bytes:
         """Return the root, once all chunks are there. BEP 52 has none for nothing: it is the hash of no bytes here."""
@@ -234,14 +248,22 @@ class _Reader:
         self._own = threading.local()
 
     def leaves(self, number: int, parts: list[Extent]) -> list[bytes]:
-        start = number * CHUNK
-        content = self._buffer()[: min(CHUNK, self._size - start)]
-        self._fill(content, start, parts)
+        """Return the hashes of the blocks of a chunk; those that no part touches are zero, and cost nothing."""
+        start, length = number * CHUNK, min(CHUNK, self._size - number * CHUNK)
+        content = self._buffer()[:length]
+        hashes = [_ZERO_BLOCK] * -(-length // BLOCK)
+        if length % BLOCK:
+            hashes[-1] = hashlib.sha256(bytes(length % BLOCK)).digest()
+        for first, stop, run in _runs_of_blocks(parts, start):
+            blocks = content[first * BLOCK : stop * BLOCK]
+            self._fill(blocks, start + first * BLOCK, run)
+            hashes[first:stop] = [
+                hashlib.sha256(blocks[at : at + BLOCK]).digest() for at in range(0, len(blocks), BLOCK)
+            ]
+            if self._sink is not None:
+                for begin, end in _runs_of_data(hashes[first:stop]):
+                    self._sink(start + (first + begin) * BLOCK, blocks[begin * BLOCK : end * BLOCK])
         progress.advance(sum(part.length for part in parts))
-        hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
-        if self._sink is not None:
-            for first, last in _runs_of_data(hashes):
-                self._sink(start + first * BLOCK, content[first * BLOCK : last * BLOCK])
         return hashes
 
     def _buffer(self) -> memoryview:
@@ -250,13 +272,30 @@ class _Reader:
         return self._own.buffer
 
     def _fill(self, content: memoryview, start: int, parts: list[Extent]) -> None:
-        """Read the parts into the content of the chunk at I(start); the rest becomes zero."""
+        """Read the parts into the content of the blocks at I(start); the rest becomes zero."""
         position = 0
         for part in parts:
             at = part.start - start
             content[position:at] = bytes(at - position)
             position = at + self._files.read(part, content[at : at + part.length])
         content[position:] = bytes(len(content) - position)
+
+
+def _runs_of_blocks(parts: list[Extent], start: int) -> Iterator[tuple[int, int, list[Extent]]]:
+    """Yield each run of blocks of the chunk at I(start) that the parts touch, its end, and the parts in it."""
+    run: list[Extent] = []
+    first = stop = 0
+    for part in parts:
+        begin = (part.start - start) // BLOCK
+        if run and begin > stop:
+            yield first, stop, run
+            run = []
+        if not run:
+            first = begin
+        run.append(part)
+        stop = -(-(part.start + part.length - start) // BLOCK)
+    if run:
+        yield first, stop, run
 
 
 def _runs_of_data(hashes: list[bytes]) -> Iterator[tuple[int, int]]:

@@ -35,6 +35,10 @@ class OpenFiles:
         """
         return self._read_cached(part, target, 0)
 
+    def announce(self, part: Extent) -> None:
+        """Have the kernel begin to read the part, which will be wanted soon, while others are being worked on."""
+        os.posix_fadvise(self._descriptor(part.path), part.offset, part.length, os.POSIX_FADV_WILLNEED)
+
     def _read_cached(self, part: Extent, target: memoryview, done: int) -> int:
         return _read_full(self._descriptor(part.path), target, part.offset, done)
 
@@ -57,6 +61,9 @@ class MediumFiles(OpenFiles):
         super().__init__()
         self._unit = unit
         self.unreadable: set[int] = set()
+
+    def announce(self, part: Extent) -> None:
+        """Do nothing: what the kernel read ahead would lie in its memory."""
 
     def read(self, part: Extent, target: memoryview) -> int:
         try:

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ..rate_limit import RateLimit
 from .extents import Extent, by_chunk, raw_extents
 from .merkle import CHUNK, HASH_SIZE, PIECE, Tree, tree_of_extents
 from .open_files import MediumFiles
@@ -17,38 +16,6 @@ from .open_files import MediumFiles
 PieceRange = tuple[int, int]  # the first and the last piece, both damaged, as all between them
 
 _MOST_TOLD = 20  # runs of pieces in a sentence; the record has them all
-
-
-class RateLimit:
-    """A token bucket: at most I(rate) bytes a second over all threads that share it; None is without limit.
-
-    What was not used can be used later, up to a chunk. Who takes more than is there waits until it is paid off.
-    """
-
-    def __init__(
-        self,
-        rate: int | None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self._rate = rate
-        self._clock = clock
-        self._sleep = sleep
-        self._lock = threading.Lock()
-        self._tokens = 0.0
-        self._last = clock()
-
-    def take(self, count: int) -> None:
-        """Wait until I(count) bytes may be read."""
-        if self._rate is None:
-            return
-        with self._lock:
-            now = self._clock()
-            self._tokens = min(CHUNK, self._tokens + (now - self._last) * self._rate) - count
-            self._last = now
-            wait = -self._tokens / self._rate
-        if wait > 0:
-            self._sleep(wait)
 
 
 @dataclass(frozen=True)
@@ -74,7 +41,7 @@ def find_damage(path: str, digest: str, layer: bytes | None, rate: RateLimit) ->
     if tree.digest == digest and not unreadable:
         return None
     pieces = sorted({*_differing(tree, layer), *unreadable}) if layer is not None else unreadable
-    return Damage(_ranges(pieces), _ranges(unreadable))
+    return Damage(piece_ranges(pieces), piece_ranges(unreadable))
 
 
 def describe_pieces(ranges: Iterable[PieceRange]) -> str:
@@ -102,7 +69,8 @@ def _differing(tree: Tree, layer: bytes) -> Iterator[int]:
             yield index
 
 
-def _ranges(pieces: Iterable[int]) -> tuple[PieceRange, ...]:
+def piece_ranges(pieces: Iterable[int]) -> tuple[PieceRange, ...]:
+    """Return the runs that the pieces, in order, make up."""
     found: list[PieceRange] = []
     for piece in pieces:
         if found and found[-1][1] == piece - 1:

@@ -28,9 +28,12 @@ OPTIONS = {"libvirt_uri": {"type": "str", "default": "qemu:///system"}}
 
 @dataclass(frozen=True)
 class Host:
-    """A libvirt host. In check mode the connection is read-only, and so is C(files)."""
+    """A libvirt host. In check mode the connection is read-only, and so is C(files).
 
-    connection: virConnect
+    Without libvirt, I(connection) is None.
+    """
+
+    connection: virConnect | None
     files: Files
 
     @property
@@ -62,6 +65,11 @@ def open_host(uri: str, read_only: bool) -> Iterator[Host]:
     finally:
         with contextlib.suppress(libvirt.libvirtError):
             connection.close()
+
+
+def host_without_libvirt(read_only: bool) -> Host:
+    """Return the host for work on its files alone, which needs no libvirt there."""
+    return Host(None, ReadOnlyFiles() if read_only else Files())
 
 
 def _connection_error(uri: str, error: Exception) -> ImagesError:

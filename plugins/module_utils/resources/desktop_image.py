@@ -12,6 +12,7 @@ from typing import Any
 from ..catalog.audit import AuditLog
 from ..catalog.signing import sign_version
 from ..catalog.store import Store
+from ..catalog.transfers import read_transfers
 from ..changes import Change
 from ..disk import sysprep
 from ..errors import Conflict, Damaged, NotFound
@@ -39,6 +40,7 @@ from .desktop_image_rules import (
     Current,
     not_published,
     operations_to_do,
+    require_not_arriving,
     require_same_content,
     require_snapshot_possible,
     require_unused,
@@ -84,10 +86,12 @@ class DesktopImage:
         source = self._source(desired, domain, domains) if domain else None
         removed = removal.removed_versions(store, desired.name)
         taken = tuple(version for version, _entry in removed)
+        arriving = tuple(read_transfers(store, desired.name))
+        used = (*taken, *(transfer.version for transfer in arriving))
         if desired.request is not None:
-            version = find_version(self.host, store, desired, desired.request, taken)
+            version = find_version(self.host, store, desired, desired.request, used)
         else:
-            version = target_version(desired, known, taken, source)
+            version = target_version(desired, known, used, source)
         record = store.record(desired.name)
         manifest = next((manifest for manifest in known if manifest.version == version), None)
         published = None
@@ -114,6 +118,7 @@ class DesktopImage:
             else sysprep.checked_operations(desired.generalize_operations),
             signing_key=observe_key(desired, published),
             references=tuple(version_references(self.host, store, manifest)) if goes else (),
+            arriving=arriving,
             **observe_import(self.host, store, replace(desired, version=version), manifest),
         )
 
@@ -188,6 +193,7 @@ class DesktopImage:
     def _plan_publishing(self, desired: Desired, current: Current) -> Iterator[Change]:
         operations = operations_to_do(desired, current)
         require_snapshot_possible(desired, current)
+        require_not_arriving(desired, current)
         if current.leftovers:
             yield self._remove_leftovers_change(desired, current)
         publication = Publication(
@@ -221,6 +227,7 @@ class DesktopImage:
         yield from self._plan_snapshot(desired, current)
 
     def _plan_import(self, desired: Desired, current: Current) -> Iterator[Change]:
+        require_not_arriving(desired, current)
         if current.leftovers:
             yield self._remove_leftovers_change(desired, current)
         yield from plan_import(self.host, desired, current, lambda: self._sign(desired, current))

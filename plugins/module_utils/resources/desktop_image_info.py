@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What desktop_image_info reads: versions, images, which version was made from which, and the log."""
+"""What desktop_image_info reads: versions, images, which version was made from which, what is under way, the log."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from ..catalog.audit import read_log
 from ..catalog.manifest import Manifest
-from ..catalog.naming import PARTIAL, Version, check_image_name, check_name
+from ..catalog.naming import PARTIAL, Version, check_image_name, check_name, is_version
 from ..catalog.store import Store
-from ..files import is_locked
+from ..catalog.transfers import is_at_work, read_transfers, transfer_result
 from ..hypervisor.connection import Host
 from ..hypervisor.pools import image_pool_path
 from .desktop_image_version import children_by_parent, image_result, read_version, version_result
@@ -30,7 +30,7 @@ INFO_OPTIONS = {
     "references": {"type": "bool", "default": False},
     "log": {"type": "bool", "default": False},
 }
-_STAGED = re.compile(r"(?P<image>[^@]+)@(?P<version>\d+\.\d+)\.[0-9a-f]{8}\.")
+_STAGED = re.compile(r"(?P<image>[^@]+)@(?P<version>\d+\.\d+)\.(?P<run>[0-9a-f]{8}|transfer)\.")
 
 
 def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def collect(host: Host, params: dict[str, Any]) -> dict[str, Any]:
         "desktop_images": versions,
         "images": images,
         "lineage": lineage(manifests),
-        "in_progress": _in_progress(store, name),
+        "in_progress": in_progress(store, name),
     }
     return found | ({"log": read_log(store.path, name)} if params["log"] else {})
 
@@ -95,23 +95,31 @@ def _tree(manifest: Manifest, below: Mapping[tuple[str, Version], Iterable[Manif
     }
 
 
-def _in_progress(store: Store, name: str | None) -> list[dict[str, Any]]:
-    """Return the versions that are being made, or whose making was interrupted: no versions yet. Sizes in bytes."""
+def in_progress(store: Store, name: str | None) -> list[dict[str, Any]]:
+    """Return the versions that are being made or brought here, or of which that was interrupted: no versions yet.
+
+    Sizes in bytes.
+    """
+    transfers = {(transfer.image, str(transfer.version)): transfer for transfer in read_transfers(store, name)}
+    written = _written(store, name)
+    found = []
+    for image, version in sorted({*written, *transfers}, key=lambda one: (one[0], Version.parse(one[1]))):
+        working = is_at_work(store, image, Version.parse(version))
+        told = {"name": image, "version": version, "state": "deploying"}
+        if (image, version) in transfers:
+            told = transfer_result(transfers[image, version], working)
+        found.append({**told, "working": working, "written": written.get((image, version), 0)})
+    return found
+
+
+def _written(store: Store, name: str | None) -> dict[tuple[str, str], int]:
+    """Return how many bytes unfinished files have on the disk, by image and version."""
     directory = store.full_path(PARTIAL)
     found: dict[tuple[str, str], int] = {}
     for entry in os.scandir(directory) if os.path.isdir(directory) else ():
         match = _STAGED.match(entry.name)
-        if match and name in (None, match["image"]):
+        if match and is_version(match["version"]) and name in (None, match["image"]):
             key = match["image"], match["version"]
             with contextlib.suppress(FileNotFoundError):
                 found[key] = found.get(key, 0) + entry.stat().st_blocks * 512
-    return [
-        {
-            "name": image,
-            "version": version,
-            "state": "deploying",
-            "working": is_locked(store.version_lock_path(image, Version.parse(version))),
-            "written": written,
-        }
-        for (image, version), written in sorted(found.items())
-    ]
+    return found

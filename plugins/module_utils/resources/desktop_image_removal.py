@@ -43,7 +43,7 @@ def plan_absent(host: Host, desired: Desired, current: Current) -> Iterator[Chan
     published = current.published
     if published is None:
         if current.leftovers or desired.version in current.record.markers.values():
-            yield _removal(host, desired, current, f"what is left of {desired.subject}", None)
+            yield _removal(host, desired, current, f"what is left of {desired.subject}", None, _given_up(current))
         return
     require_event("delete", desired.subject, published.state, "wait until its copies are made")
     require_unused(desired, current.references, "removed")
@@ -51,6 +51,12 @@ def plan_absent(host: Host, desired: Desired, current: Current) -> Iterator[Chan
     before = {key: result[key] for key in ("state", "desktop_type", "markers", "description", "allocated")}
     detail = f"to the quarantine for {days} days" if days else "for good"
     yield _removal(host, desired, current, desired.subject, before, detail)
+
+
+def _given_up(current: Current) -> str:
+    """Return what a removal gives up, for reading; empty when the version is not on its way here."""
+    arrival = current.arrival
+    return f"on its way here from {arrival.source}, {arrival.progress} here" if arrival else ""
 
 
 def plan_restored(host: Host, desired: Desired, current: Current) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from ..catalog.manifest import Provenance
 from ..catalog.naming import Version
 from ..catalog.quarantine import Entry
 from ..catalog.record import ImageRecord
+from ..catalog.transfers import Transfer
 from ..desktop_types import require
 from ..errors import Conflict, InUse, NotFound, Refused
 from ..files import require_space
@@ -40,7 +41,7 @@ class Current:
     a generalisation would do; I(layered) is the source VM with its snapshots, when one is to be made of it;
     I(signing_key) the fingerprint of the key that is to sign, when there is something to sign. I(contents) are what
     would be imported, I(difference) tells that the version there is another than what is to be imported. I(references)
-    say who needs a version that is to go.
+    say who needs a version that is to go. I(arriving) are versions of the image on their way here from other hosts.
     """
 
     pool_path: str
@@ -61,17 +62,37 @@ class Current:
     contents: Contents | None = None
     difference: str | None = None
     references: tuple[Reference, ...] = ()
+    arriving: tuple[Transfer, ...] = ()
 
     @property
     def next_free(self) -> Version:
         """The next minor version that was never used."""
-        return max(self.versions + self.taken).next_minor()
+        return max((*self.versions, *self.taken, *(one.version for one in self.arriving))).next_minor()
+
+    @property
+    def arrival(self) -> Transfer | None:
+        """What is known of the version when it is on its way here."""
+        return next((transfer for transfer in self.arriving if transfer.version == self.version), None)
+
+
+def require_not_arriving(desired: Desired, current: Current) -> None:
+    """Raise Conflict when the version that is to be made here is on its way here from another host."""
+    if current.arrival is not None:
+        raise Conflict(
+            f"{desired.subject} is on its way here from {current.arrival.source}, so no other content gets its number; "
+            f"make version {current.next_free}, or give up what is on its way with state: absent"
+        )
 
 
 def not_published(desired: Desired, current: Current) -> NotFound:
     """Return the error for a version that is not there."""
     there = ", ".join(str(version) for version in current.versions) or "none"
     removed = "; it was removed, and state: restored brings it back" if current.quarantined else ""
+    if current.arrival is not None:
+        return NotFound(
+            f"image {desired.name} has no version {desired.version} in pool {desired.pool} yet: it is on its way here "
+            f"from {current.arrival.source}, {current.arrival.progress} here; wait until it is there"
+        )
     return NotFound(
         f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
         f"(versions there: {there}); say source_vm to publish it, or src to import it{removed}"

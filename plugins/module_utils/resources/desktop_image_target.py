@@ -20,7 +20,8 @@ def target_version(
 ) -> Version | None:
     """Return the version, or None for the image as a whole.
 
-    I(known) are the versions of the image, I(taken) numbers of versions that lie in the quarantine: none is used again.
+    I(known) are the versions of the image, I(taken) numbers of versions that lie in the quarantine or are on their way
+    here: none is used again.
     What is published and unchanged since gets no new number.
     """
     if desired.bump is None:

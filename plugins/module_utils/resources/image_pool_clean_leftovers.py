@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What runs that were killed left in an image pool: unfinished files, abandoned temporary files, locks nobody holds.
 
-Every such file is written under a lock. It is rubbish when it is old enough, its lock is free and nobody uses it.
+Every such file is written under a lock. It is rubbish when it is old enough, its lock is free and nobody uses it. The
+files of a version on its way here go together: a disk of it is no older than the last sign of life of the transfer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..catalog.naming import DESKTOPS, PARTIAL, SOURCE_VMS, Version, is_version, manifest_file
+from ..catalog.transfers import files_of_same
 from ..files import is_locked
 from ..sizes import human_size
 from .desktop_pool_work import LOCKS
@@ -39,7 +41,7 @@ class Users(Protocol):
 
 @dataclass(frozen=True)
 class Leftover:
-    """A file that a run left: I(age) in seconds since it was last written, I(size) in bytes as they are on the disk.
+    """A file that a run left: I(age) in seconds (L(age_of)), I(size) in bytes as they are on the disk.
 
     I(lock) is the lock under which it was written; None where there is none. I(kept) says why it is not to be removed.
     """
@@ -121,6 +123,18 @@ def lock_of(pool_path: str, path: str) -> str | None:
     return None
 
 
+def age_of(path: str, now: float) -> float:
+    """Return the seconds since the file was last written; of a version on its way here, since any of its files was.
+
+    Raises FileNotFoundError when it is gone.
+    """
+    written = os.stat(path, follow_symlinks=False).st_mtime
+    for other in files_of_same(path):
+        with contextlib.suppress(FileNotFoundError):
+            written = max(written, os.stat(other, follow_symlinks=False).st_mtime)
+    return max(0.0, now - written)
+
+
 def human_age(seconds: float) -> str:
     """Return C(3 days), C(5 hours) or C(12 minutes)."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
@@ -157,7 +171,7 @@ def plain_files(directory: str) -> list[str]:
 
 def _read(path: str, kind: str, lock: str | None, users: Users, now: float, minimal_age: int) -> Leftover:
     status = os.stat(path, follow_symlinks=False)
-    age = max(0.0, now - status.st_mtime)
+    age = age_of(path, now)
     kept = _why_kept(path, kind, lock, users, age < minimal_age)
     return Leftover(path, kind, age, status.st_blocks * 512, lock, kept)
 

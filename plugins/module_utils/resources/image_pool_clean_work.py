@@ -15,11 +15,11 @@ from ..catalog.naming import PARTIAL, Version
 from ..catalog.quarantine import Entry, Quarantine, Removal
 from ..catalog.scrubbing import scrub_version
 from ..catalog.store import Store
-from ..disk.scrubbing import RateLimit
 from ..errors import InUse, NotFound
 from ..hypervisor.connection import Host
 from ..hypervisor.pools import image_pool_path, refresh_pool
-from .image_pool_clean_leftovers import Leftover, Users, has_manifest, is_temporary, plain_files, version_of
+from ..rate_limit import RateLimit
+from .image_pool_clean_leftovers import Leftover, Users, age_of, has_manifest, is_temporary, plain_files, version_of
 from .image_pool_clean_options import Desired
 from .image_pool_clean_orphans import Orphan
 from .image_pool_clean_quarantine import entry_lock, is_unfinished, users_of_entry, with_quarantined
@@ -128,7 +128,7 @@ class CleaningWork:
     def _require_unchanged(self, leftover: Leftover) -> None:
         """Raise NotFound or InUse unless the file is as it was seen, and nobody uses it."""
         try:
-            age = time.time() - os.stat(leftover.path, follow_symlinks=False).st_mtime
+            age = age_of(leftover.path, time.time())
         except FileNotFoundError:
             raise NotFound("it is gone by now") from None
         if age < leftover.age:

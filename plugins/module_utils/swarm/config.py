@@ -80,7 +80,7 @@ class SeedConfig:
 
     I(labels) are the host's, for images that are only for some. I(max_fetches) is how many versions it fetches at a
     time, I(connections) how many peers of one swarm it looks for, I(poll) the seconds between two questions to its
-    peers whether there is something for it.
+    peers whether there is something for it, and I(patience) the seconds without a byte after which a fetch has failed.
     """
 
     me: Peer
@@ -93,6 +93,7 @@ class SeedConfig:
     max_fetches: int = 2
     connections: int = 32
     poll: int = 300
+    patience: int = 120
     schema: int = SCHEMA
 
     def limits_at(self, now: time) -> Limits:
@@ -111,7 +112,9 @@ class SeedConfig:
         try:
             document = json.loads(data)
             if document["schema"] != SCHEMA:
-                raise Damaged(f"{origin} has schema {document['schema']}, this program reads {SCHEMA}; run the role anew")
+                raise Damaged(
+                    f"{origin} has schema {document['schema']}, this program reads {SCHEMA}; run the role anew"
+                )
             return cls(**document | _typed(document))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Damaged(f"{origin} is not a configuration of goldsmith-seed ({error!r}); run the role anew") from None

@@ -52,7 +52,9 @@ def host_files(user_key: Path, host_key: Path) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
             tar.addfile(entry, io.BytesIO(content))
-    return archive.getvalue()
+        end = tar.offset + 2 * tarfile.BLOCKSIZE
+    # podman reads up to the two empty blocks at the end, and fails when it cannot pass on what fills the record up.
+    return archive.getvalue()[:end]
 
 
 def write_ssh_config(state: Path, hosts: Iterable[Host]) -> None:

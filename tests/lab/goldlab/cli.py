@@ -5,17 +5,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
-from . import machine
+from . import links, machine
 from .host import DEFAULT_NAMES
 from .lab import Lab
 from .process import LabError
+from .wiring import Wiring
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 _PRINTING = threading.Lock()
@@ -54,6 +57,17 @@ def _parser() -> argparse.ArgumentParser:
     ssh = command("ssh", _ssh, "log in to a host, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
+    link = command("link", _link, "shape a host's link: 200mbit, 1gbit, off")
+    link.add_argument("host", metavar="HOST")
+    link.add_argument("rate", metavar="RATE")
+    link.add_argument("--to", metavar="WHERE", help="only the way to this host or pod (hv3, pod-b)")
+    for name, function, help_text in (
+        ("cut", _cut, "pull a host's network cable out"),
+        ("mend", _mend, "put it back"),
+        ("crash", _crash, "take a host's power away; up starts it again"),
+    ):
+        command(name, function, help_text).add_argument("host", metavar="HOST")
+    command("traffic", _traffic, "print, as JSON, the bytes that went over the hosts' links")
     command("status", _status, "show the hosts of this lab; status 1 unless all are ready")
     command("inventory", _inventory, "print the path of the Ansible inventory")
     command("packages", _packages, "print the Debian packages that the machine needs")
@@ -90,6 +104,31 @@ def _down(arguments: argparse.Namespace) -> int:
 def _ssh(arguments: argparse.Namespace) -> int:
     line = _lab().ssh_command(arguments.host, *arguments.command)
     os.execvp(line[0], line)  # noqa: S606 (no shell: this process becomes ssh)
+
+
+def _link(arguments: argparse.Namespace) -> int:
+    Wiring(_lab()).link(arguments.host, links.bits(arguments.rate), arguments.to)
+    return 0
+
+
+def _cut(arguments: argparse.Namespace) -> int:
+    Wiring(_lab()).cut(arguments.host)
+    return 0
+
+
+def _mend(arguments: argparse.Namespace) -> int:
+    Wiring(_lab()).mend(arguments.host)
+    return 0
+
+
+def _crash(arguments: argparse.Namespace) -> int:
+    Wiring(_lab()).crash(arguments.host)
+    return 0
+
+
+def _traffic(_arguments: argparse.Namespace) -> int:
+    print(json.dumps({name: asdict(traffic) for name, traffic in Wiring(_lab()).traffic().items()}, indent=2))
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ from .image import HostImage
 from .process import LabError
 
 DEFAULT_NAMES = ("hv1", "hv2", "hv3", "arm1")
+KNOWN_NAMES = (*(f"hv{number}" for number in range(1, 10)), "arm1")  # whom hosts know by name
+PODS = ("pod-a", "pod-b")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Host:
         """
         kind, number = kind_and_number(name)
         architecture, offset = ("arm64", 50) if kind == "arm" else ("amd64", 10)
-        pod = "pod-a" if number % 2 else "pod-b"
+        pod = PODS[0] if number % 2 else PODS[1]
         return cls(name, architecture, pod, str(subnet.network_address + offset + number))
 
     @property

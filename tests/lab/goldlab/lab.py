@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import access, machine
-from .host import DEFAULT_NAMES, Host, kind_and_number
+from . import access, links, machine
+from .host import KNOWN_NAMES, Host, kind_and_number
 from .process import LabError, owner, run, succeeds
 
 # Directories that lie on the machine's disk as they do on a real host, not in the container's overlay or in memory.
@@ -42,12 +42,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Container:
-    """What podman knows of a host: its state ("running", "exited", ...), when it was started, by which recipe it is."""
+    """What podman knows of a host: its state ("running", "exited", ...), when it was started, by which recipe it is.
+
+    I(process) is its first process as the machine numbers it, 0 where it does not run.
+    """
 
     name: str
     state: str
     started: int
     recipe: str
+    process: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Lab:
                     f"choose another name (LAB=...), or take that one down from there"
                 )
             found[labels["goldlab.host"]] = Container(
-                entry["Names"][0], entry["State"], entry["StartedAt"], labels["goldlab.recipe"]
+                entry["Names"][0], entry["State"], entry["StartedAt"], labels["goldlab.recipe"], entry["Pid"]
             )
         return found
 
@@ -105,6 +109,25 @@ class Lab:
         network = json.loads(run("podman", "network", "inspect", self.prefix))[0]
         return ipaddress.IPv4Network(network["subnets"][0]["subnet"])
 
+    def running(self, name: str) -> Container:
+        """The container of a host that runs.
+
+        :raises LabError: it does not.
+        """
+        container = self.containers().get(name)
+        if container is None or container.state != "running":
+            raise LabError(f"{name} does not run: run LAB={self.name} tests/lab/lab up {name}")
+        return container
+
+    def others(self, name: str, subnet: ipaddress.IPv4Network) -> list[Host]:
+        """Whom the host may speak with: those that it knows by name, and those that are there."""
+        names = dict.fromkeys([*KNOWN_NAMES, *sorted(self.containers())])
+        return [Host.named(other, subnet) for other in names if other != name]
+
+    def shape_file(self, name: str) -> Path:
+        """Where the shape of a host's link is kept."""
+        return self.state / "hosts" / name / "link.json"
+
     # -- up -----------------------------------------------------------------------------------------------------
 
     def up(self, names: Sequence[str], say: Callable[[str], None]) -> None:
@@ -114,7 +137,7 @@ class Lab:
         """
         machine.check(arm=any(kind_and_number(name)[0] == "arm" for name in names))
         there = self.containers()
-        with self._locked():
+        with self.locked():
             subnet = self._ensure_network()
             new_keys = access.ensure_key(self.state / "id_ed25519", f"goldlab {self.name}")
             everyone = [Host.named(name, subnet) for name in sorted({*names, *there})]
@@ -168,6 +191,8 @@ class Lab:
             run("podman", "cp", "-", f"{self._container(host)}:/", stdin=files)
         if not runs:
             run("podman", "start", self._container(host))
+            shape = links.Shape.read(self.shape_file(host.name))
+            links.Cable.of(self.running(host.name).process).shape(shape, self.others(host.name, subnet))
             say(f"{host.name}: {'started again' if container else 'made and started'} ({_seconds_since(begun)})")
         elif new_keys:
             run("podman", "exec", self._container(host), "systemctl", "restart", "ssh")
@@ -175,7 +200,7 @@ class Lab:
         self._wait(host, say)
 
     def _create(self, host: Host, subnet: ipaddress.IPv4Network) -> None:
-        peers = [Host.named(name, subnet) for name in DEFAULT_NAMES if name != host.name]
+        peers = [Host.named(name, subnet) for name in KNOWN_NAMES if name != host.name]
         options = [option for peer in peers for option in ("--add-host", f"{peer.name}:{peer.address}")]
         options += [
             option for volume, path in self._volumes(host).items() for option in ("--volume", f"{volume}:{path}")
@@ -221,7 +246,7 @@ class Lab:
         machine.check(arm=False)
         if not self.state.exists() and not self.containers() and self.subnet() is None:
             return False
-        with self._locked():
+        with self.locked():
             names = [container.name for container in self.containers().values()]
             if names:
                 run("podman", "rm", "--force", "--time", "0", *names)
@@ -255,7 +280,7 @@ class Lab:
         return f"label=goldlab={self.name}"
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """One change of a lab at a time."""
         for directory in (self.state.parent.parent, self.state.parent):
             if not directory.exists():

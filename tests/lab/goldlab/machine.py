@@ -20,6 +20,7 @@ PACKAGES = {
     "conmon": "conmon",
     "netavark": "/usr/lib/podman/netavark",
     "iptables": "iptables",
+    "iproute2": "tc",
     "mmdebstrap": "mmdebstrap",
     "zstd": "zstd",
     "openssh-client": "ssh",
@@ -32,6 +33,9 @@ ARM_PACKAGES = {
 }
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 CGROUPS = Path("/sys/fs/cgroup")
+# How many inotify instances root may have: systemd and dnsmasq of a host take 15, and hosts share the kernel's count.
+WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
+ENOUGH_WATCHERS = 1024
 
 
 def check(arm: bool) -> None:
@@ -54,8 +58,19 @@ def check(arm: bool) -> None:
             f"cgroups v1 without the hierarchy that systemd needs: run mkdir {CGROUPS}/systemd && "
             f"mount -t cgroup -o none,name=systemd cgroup {CGROUPS}/systemd"
         )
+    _allow_watchers()
     if arm:
         _register_arm()
+
+
+def _allow_watchers() -> None:
+    """Raise a limit of the kernel that is made for one machine and not for eight hosts on it."""
+    if int(WATCHERS.read_text(encoding="ascii")) >= ENOUGH_WATCHERS:
+        return
+    try:
+        WATCHERS.write_text(str(ENOUGH_WATCHERS), encoding="ascii")
+    except OSError as error:
+        raise LabError(f"cannot raise {WATCHERS} to {ENOUGH_WATCHERS} ({error.strerror}): have it raised") from None
 
 
 def _register_arm() -> None:

@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A fleet of test hosts for a benchmark: a lab of its own, whose links are shaped, with an image to be distributed.
+
+The links are slower than the machine is, so that a run tells of the network between the hosts and not of the two or
+four processors that all hosts of the lab share.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from measure import ROOT, play
+from stage import MIB, task
+
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from goldlab.lab import Lab
+from goldlab.links import Traffic, bits
+from goldlab.wiring import Wiring
+
+NAME = "bench"
+POOL, POOL_PATH = "golden", "/srv/golden"
+DISK = "/srv/office-src.raw"
+_CACHESTAT = 451  # the system call of Linux 6.5 and newer that counts the pages of a file in memory
+
+
+class Fleet:
+    """Test hosts hv1 (the source) and hv2 onwards (the receivers), for the block."""
+
+    def __init__(self, receivers: int) -> None:
+        self.source = "hv1"
+        self.receivers = [f"hv{number}" for number in range(2, receivers + 2)]
+        self.hosts = [self.source, *self.receivers]
+        self._lab = Lab(NAME, ROOT / "build" / "lab" / NAME)
+        self._wiring = Wiring(self._lab)
+
+    def __enter__(self) -> Fleet:
+        self._lab.down()
+        self._lab.up(self.hosts, lambda _line: None)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._lab.down()
+
+    # -- links --------------------------------------------------------------------------------------------------
+
+    def shape(self, rate: str, to_other_pod: str = "off") -> None:
+        """Give every link a rate as tc writes it (C(off): none), and its way to the other pod another one."""
+        for number, host in enumerate(self.hosts, 1):
+            self._wiring.link(host, None)
+            self._wiring.link(host, bits(rate))
+            if to_other_pod != "off":
+                self._wiring.link(host, bits(to_other_pod), "pod-b" if number % 2 else "pod-a")
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Bytes over each link since it was shaped."""
+        return self._wiring.traffic()
+
+    def between_pods(self) -> int:
+        """Bytes that went from the hosts of one pod to those of the other, both ways, since the links were shaped."""
+        return sum(
+            count
+            for host, traffic in self.traffic().items()
+            for other, count in traffic.to.items()
+            if _number(host) % 2 != _number(other) % 2
+        )
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    def run(self, host: str, command: str) -> str:
+        """Run a shell command on a host and return what it prints."""
+        done = subprocess.run(self._lab.ssh_command(host, command), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{host}: {command}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def run_everywhere(self, hosts: Sequence[str], command: str) -> list[str]:
+        """Run a shell command on the hosts at the same time."""
+        with ThreadPoolExecutor(len(hosts)) as executor:
+            return list(executor.map(lambda host: self.run(host, command), hosts))
+
+    def play(self, tasks: list[dict[str, Any]], hosts: Sequence[str], expect_changed: bool | None = None,
+             **variables: Any) -> float:  # fmt: skip
+        """Run the tasks on all the hosts at the same time; return their seconds, without Ansible's own start."""
+        options = ["--inventory", str(self._lab.inventory), "--forks", str(len(self.hosts))]
+        return play(tasks, expect_changed, ",".join(hosts), *options, "--extra-vars", json.dumps(variables))
+
+    def playbook(self, name: str, hosts: Sequence[str], **variables: Any) -> None:
+        """Run a playbook of the collection as a user does."""
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")), f"goldsmith.images.{name}",
+            "--inventory", str(self._lab.inventory), "--forks", str(len(self.hosts)),
+            "--limit", ",".join(hosts), "--extra-vars", json.dumps(variables),
+        ]  # fmt: skip
+        environment = os.environ | {
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+        }
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+
+    # -- the image ----------------------------------------------------------------------------------------------
+
+    def write_disk(self, data: int) -> None:
+        """Write a disk of random data, without holes: tools that know none move no byte more than we do."""
+        self.run(self.source, f"head -c {data} /dev/urandom > {DISK}")
+
+    def change_disk(self, data: int, pieces: int) -> None:
+        """Change 64 KiB in this many pieces of 1 MiB, spread over the disk."""
+        step = data // MIB // pieces
+        self.run(
+            self.source,
+            f"for piece in $(seq 0 {step} {step * (pieces - 1)}); do "
+            f"dd if=/dev/urandom of={DISK} bs=64k count=1 seek=$((piece * 16 + 3)) conv=notrunc status=none; done",
+        )
+
+    def publish(self, version: str, image: str = "office") -> None:
+        """Publish the disk as a version, on the source."""
+        source_vm = f"{image}-src"
+        self.play(
+            [
+                task("image_pool", name=POOL, path=POOL_PATH),
+                task("source_vm", name=source_vm, pool=POOL, virt_type="qemu", memory="256MiB",
+                     disks=[{"path": DISK, "format": "raw"}]),
+                task("desktop_image", pool=POOL, name=image, version=version, source_vm=source_vm, generalize=False),
+            ],
+            [self.source], expect_changed=True,
+        )  # fmt: skip
+
+    def pages_in_memory(self, host: str) -> int:
+        """Return how many pages of the disks in the host's pool the machine has in memory."""
+        return sum(_pages_in_memory(path) for path in self._disks(host))
+
+    def forget_pages(self, host: str) -> None:
+        """Have the machine drop what it keeps of those disks in memory."""
+        for path in self._disks(host):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def _disks(self, host: str) -> list[Path]:
+        volume = f"{self._lab.prefix}-{host}-srv"
+        found = subprocess.run(
+            ["podman", "volume", "inspect", "--format", "{{.Mountpoint}}", volume],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return sorted((Path(found.stdout.strip()) / Path(POOL_PATH).name).glob("*.raw"))
+
+
+def _pages_in_memory(path: Path) -> int:
+    whole, answer = (ctypes.c_uint64 * 2)(0, 0), (ctypes.c_uint64 * 5)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("rb") as stream:
+        if libc.syscall(_CACHESTAT, stream.fileno(), whole, answer, 0) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return answer[0]
+
+
+def _number(host: str) -> int:
+    return int(host.removeprefix("hv"))

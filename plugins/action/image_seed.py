@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, goldsmith.images contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Brings a host the program and the certificate that its goldsmith-seed needs, from the controller."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import datetime, timezone
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, ImagesError, from_os_error
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_seed import ControllerNeeded
+from ansible_collections.goldsmith.images.plugins.plugin_utils.authority import (
+    DEFAULT_DIRECTORY,
+    Authority,
+    make_authority,
+    read_authority,
+)
+from ansible_collections.goldsmith.images.plugins.plugin_utils.seed_program import build_program
+
+MODULE = "goldsmith.images.image_seed"
+_AUTHORITY = ("ca_directory", "ca_certificate", "ca_key")  # the key stays on the controller
+_DEFAULT_DAYS = 30
+
+
+class ActionModule(ActionBase):
+    """Runs the module with what the controller knows; when the host asks for more, brings that and runs it again."""
+
+    _supports_check_mode = True
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        options = {"name": variables.get("inventory_hostname"), **self._task.args}
+        asked = {name: options.pop(name) for name in _AUTHORITY if name in options}
+        try:
+            if options.get("state") == "absent":
+                return self._execute_module(MODULE, options, task_vars=variables)
+            return self._run_with_authority(asked, options, variables)
+        except OSError as error:
+            return _failure(from_os_error(error))
+        except ImagesError as error:
+            return _failure(error)
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+
+    def _run_with_authority(
+        self, asked: dict[str, Any], options: dict[str, Any], variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        directory = os.path.expanduser(asked.get("ca_directory") or DEFAULT_DIRECTORY)
+        authority, is_new = self._authority(asked, directory)
+        program = build_program()
+        options |= {
+            "ca_certificate": authority.pem if authority else None,
+            "program_checksum": hashlib.sha256(program).hexdigest(),
+        }
+        made = [f"make certificate authority (at {directory} on the controller)"] if is_new else []
+        result = self._execute_module(MODULE, options, task_vars=variables)
+        if result.get("error_code") != ControllerNeeded.error_code:
+            return _joined(made, {}, result)
+        if result.get("request"):
+            options["certificate"] = _sign(authority, result["request"], options)
+        if result.get("needs_program"):
+            options["program"] = self._upload(program)
+        return _joined(made, result, self._execute_module(MODULE, options, task_vars=variables))
+
+    def _authority(self, asked: dict[str, Any], directory: str) -> tuple[Authority | None, bool]:
+        """Return the authority, None where check mode does not make it, and whether a run has to make it or did."""
+        certificate, key = asked.get("ca_certificate"), asked.get("ca_key")
+        if bool(certificate) != bool(key):
+            raise BadInput(
+                "ca_certificate and ca_key are of use together only; say both, or put them into ca_directory"
+            )
+        if certificate:
+            return Authority.from_pem(certificate, key, "ca_certificate"), False
+        if self._task.check_mode:
+            there = read_authority(directory)
+            return there, there is None
+        return make_authority(directory, datetime.now(timezone.utc))
+
+    def _upload(self, program: bytes) -> str:
+        """Bring the program to a temporary directory on the host, which goes at the end of the task."""
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        uploaded = self._connection._shell.join_path(self._connection._shell.tmpdir, "goldsmith-seed.pyz")
+        self._transfer_data(uploaded, program)
+        self._fixup_perms2((self._connection._shell.tmpdir, uploaded))
+        return uploaded
+
+
+def _sign(authority: Authority, request: str, options: dict[str, Any]) -> str:
+    days = int(options.get("valid_days") or _DEFAULT_DAYS)
+    return authority.sign(request, str(options["name"]), str(options["address"]), days, datetime.now(timezone.utc))
+
+
+def _joined(made: list[str], first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of the last run of the module with what was done before it."""
+    before = made + first.get("actions", [])
+    if not before:
+        return last
+    return {**last, "changed": True, "actions": before + last.get("actions", [])}
+
+
+def _failure(error: ImagesError) -> dict[str, Any]:
+    return {"failed": True, "changed": False, "msg": str(error), "error_code": error.error_code}
