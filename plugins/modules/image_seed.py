@@ -54,9 +54,9 @@ options:
     description:
       - The image pools that take part, each by its name, whose directory libvirt knows, or by a dictionary of its
         C(name) and C(path), for which libvirt is not needed.
+      - By default all that libvirt has running.
     type: list
     elements: raw
-    default: []
   peers:
     description: The hosts that it may exchange with. The host itself may be among them, and is passed over.
     type: list
@@ -137,6 +137,10 @@ options:
     description: Seconds after which the host asks its peers again whether there is something for it.
     type: int
     default: 300
+  patience:
+    description: Seconds without a byte after which a fetch has failed, to be tried again.
+    type: int
+    default: 120
   valid_days:
     description:
       - For how many days a certificate is valid. A host that is taken out of the inventory can use the one that it has

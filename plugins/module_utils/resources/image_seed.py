@@ -67,7 +67,14 @@ class ImageSeed:
         if not desired.present:
             return look()
         systemd.require_systemd(NAME)
-        return look({pool.name: pool.path or pools.image_pool_path(self.host, pool.name) for pool in desired.pools})
+        return look(self._pools(desired))
+
+    def _pools(self, desired: Desired) -> dict[str, str]:
+        """Return the directories of the image pools: of those that are named, else of all that run."""
+        if desired.pools is None:
+            there = pools.list_pools(self.host)
+            return {pool.name: pool.path for pool in there if pool.active and pool.type in pools.POOL_TYPES}
+        return {pool.name: pool.path or pools.image_pool_path(self.host, pool.name) for pool in desired.pools}
 
     def to_result(self, current: Current) -> dict[str, Any] | None:
         return told(current)

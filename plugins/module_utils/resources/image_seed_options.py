@@ -31,7 +31,7 @@ OPTIONS = {
     "name": {"type": "str"},
     "address": {"type": "str"},
     "kind": {"type": "str", "choices": list(config.KINDS), "default": config.IMAGE_HOST},
-    "pools": {"type": "list", "elements": "raw", "default": []},
+    "pools": {"type": "list", "elements": "raw"},
     "peers": {"type": "list", "elements": "dict", "options": _PEER, "default": []},
     "labels": {"type": "dict", "default": {}},
     "limits": {"type": "dict", "options": _RATES},
@@ -44,6 +44,7 @@ OPTIONS = {
     "max_fetches": {"type": "int", "default": 2},
     "connections": {"type": "int", "default": 32},
     "poll": {"type": "int", "default": 300},
+    "patience": {"type": "int", "default": 120},
     "valid_days": {"type": "int", "default": 30},
     "ca_directory": {"type": "str"},
     "ca_certificate": {"type": "str"},
@@ -53,7 +54,7 @@ OPTIONS = {
     "program_checksum": {"type": "str"},
 }
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-_LEAST = {"max_fetches": 1, "connections": 1, "poll": 1, "valid_days": 1}
+_LEAST = {"max_fetches": 1, "connections": 1, "poll": 1, "patience": 1, "valid_days": 1}
 _LAST_PORT = 65534  # the catalogue answers on the port after it
 
 
@@ -69,13 +70,14 @@ class Pool:
 class Desired:
     """What the host is to be. I(settings) is its configuration without pools, whose directories libvirt may know.
 
+    I(pools) of None are all that run.
     I(authority) is the certificate of the authority (PEM), None where it is yet to be made. I(certificate) (PEM) and
     I(program) (a path) are what the controller brought, I(program_checksum) the SHA-256 that the program is to have.
     """
 
     present: bool
     settings: SeedConfig | None = None
-    pools: tuple[Pool, ...] = ()
+    pools: tuple[Pool, ...] | None = None
     valid_days: int = 30
     authority: str | None = None
     certificate: str | None = None
@@ -104,8 +106,9 @@ class Desired:
                 max_fetches=params["max_fetches"],
                 connections=params["connections"],
                 poll=params["poll"],
+                patience=params["patience"],
             ),
-            pools=_pools(params["pools"]),
+            pools=None if params["pools"] is None else _pools(params["pools"]),
             valid_days=params["valid_days"],
             authority=params["ca_certificate"],
             certificate=params["certificate"],
@@ -116,7 +119,7 @@ class Desired:
     @property
     def needs_libvirt(self) -> bool:
         """Whether libvirt is asked where a pool lies."""
-        return any(pool.path is None for pool in self.pools)
+        return (self.present and self.pools is None) or any(pool.path is None for pool in self.pools or ())
 
 
 def _peer(given: Mapping[str, Any], where: str) -> Peer:
@@ -128,9 +131,7 @@ def _peer(given: Mapping[str, Any], where: str) -> Peer:
     if not is_one:
         raise BadInput(f"{where}address: {address!r} is not the IP address of a host; names are not looked up")
     if not 1 <= port <= _LAST_PORT:
-        raise BadInput(
-            f"{where}port: {port} cannot be used; it is 1 to {_LAST_PORT}, and the port after it is used too"
-        )
+        raise BadInput(f"{where}port: {port} cannot be used; it is 1 to {_LAST_PORT}, and the next one is used too")
     return Peer(given["name"], str(found), port, given["pod"], given["gateway"])
 
 
