@@ -11,7 +11,6 @@ other over 127.0.0.x, and each prints the memory that it alone has. Run by the P
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -38,7 +37,7 @@ def main() -> int:
 
 def measure(size: int, fetchers: int) -> dict[str, float]:
     """Return the MiB of a seeding and of a fetching process, of a disk of I(size) bytes with as many fetchers."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         _make_identity(Path(directory))
         (Path(directory) / "fetchers").write_text(str(fetchers))
         command = [sys.executable, __file__, directory]
