@@ -8,8 +8,8 @@ name: seed_peers
 version_added: 0.1.0
 short_description: Tell the hosts of a swarm out of the inventory
 description:
-  - Makes of names of hosts what O(goldsmith.images.image_seed#module:peers) of M(goldsmith.images.image_seed) takes. The
-    same hosts give the same list, in whatever order they are named.
+  - Makes of names of hosts what O(goldsmith.images.image_seed#module:peers) of M(goldsmith.images.image_seed) takes.
+    The same hosts give the same list, in whatever order they are named.
   - The address of a host is its C(image_address); else its C(ansible_host), where that is an IP address and not the
     loopback; else the default address of its facts. A host of which none is known is left out.
   - C(image_seed_port), C(image_pod) and C(image_pod_gateway) of a host are its port, its site, and whether it exchanges

@@ -60,10 +60,19 @@ options:
     type: str
   count:
     description:
-      - Number of desktops, 0 to 10000. Required with O(state=present).
+      - Number of desktops, 0 to 10000. They have the numbers from 1 on. One of this and O(numbers) is required with
+        O(state=present).
       - When there are more, those with the highest numbers are removed with their disks. It is refused while they are
         not shut off, unless O(force=true).
     type: int
+  numbers:
+    description:
+      - The numbers of the desktops that this host has, for a pool whose desktops are spread over several hosts.
+        Desktops of the pool that are here and have other numbers are removed, as with O(count).
+      - Shares in O(batch) and O(canary) are of the desktops of this host.
+    type: list
+    elements: int
+    version_added: 0.2.0
   names:
     description:
       - Pattern of the desktops' names. C({n}) is the number of the desktop, from 1 on, and may say its width as
@@ -297,6 +306,15 @@ EXAMPLES = r"""
     batch: 20%
     promote: "1.1"
 
+- name: Keep those desktops of a pool over several hosts that belong here
+  goldsmith.images.desktop_pool:
+    name: accounting
+    image_pool: golden
+    image: office
+    marker: stable
+    numbers: [1, 3, 5, 7]
+    names: "acct-{n:03d}"
+
 - name: Remove the desktops, running or not
   goldsmith.images.desktop_pool:
     name: training
@@ -327,7 +345,7 @@ desktop_pool:
   type: dict
   contains:
     name: {description: Name of the pool., type: str, returned: always}
-    count: {description: Number of its desktops., type: int, returned: always}
+    count: {description: Number of its desktops on this host., type: int, returned: always}
     running: {description: Number of desktops that run., type: int, returned: always}
     outdated: {description: Number of desktops that do not have the wanted version., type: int, returned: always}
     versions:
@@ -445,10 +463,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=desktop_pool.OPTIONS | connection.OPTIONS,
         required_if=[
-            ("state", "present", ["image_pool", "image", "count"]),
+            ("state", "present", ["image_pool", "image"]),
             ("state", "present", ["version", "marker"], True),
+            ("state", "present", ["count", "numbers"], True),
         ],
-        mutually_exclusive=[("version", "marker")],
+        mutually_exclusive=[("version", "marker"), ("count", "numbers")],
         supports_check_mode=True,
     )
     run(module, desktop_pool.DesktopPool)

@@ -78,9 +78,30 @@ class Site:
                 assert digest_on(host, disk["path"]) == disk["digest"], (host.name, disk["path"])
         return {version["version"]: version["state"] for version in told}
 
+    def members(self) -> None:
+        """Make the hosts members, or tell them what changed."""
+        play = self.play(
+            str(Path(__file__).with_name("members.yml")), seed_ca_directory=str(ROOT / "build" / "swarmtest-ca")
+        )
+        assert play.status == 0, play.text
+
+    def shape(self, host: TestHost, rate: str) -> None:
+        """Give the link of the host a rate as tc writes it; C(off) is none."""
+        subprocess.run([LAB, "link", host.name, rate], check=True, capture_output=True)
+
+    def reach(self, host: TestHost, command: str) -> None:
+        """Run a shell command on a host that does not answer on its network."""
+        subprocess.run([LAB, "exec", host.name, command], check=True, capture_output=True)
+
     def forget(self, name: str, *versions: str) -> None:
         """Remove an image from all hosts, with what is on its way there."""
-        for host in self.hosts.values():
+        self._forget(list(self.hosts.values()), name, versions)
+
+    def forget_on_receivers(self, name: str, *versions: str) -> None:
+        self._forget(self.receivers, name, versions)
+
+    def _forget(self, hosts: Sequence[TestHost], name: str, versions: Sequence[str]) -> None:
+        for host in hosts:
             for version in versions:
                 host.module("desktop_image", pool=POOL, name=name, version=version, state="absent", quarantine_days=0)
 
@@ -100,8 +121,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made = Site(inventory, ansible)
         for host in made.hosts.values():
             host.module("image_pool", name=POOL, path=POOL_PATH)
-        play = made.play(
-            str(Path(__file__).with_name("members.yml")), seed_ca_directory=str(ROOT / "build" / "swarmtest-ca")
-        )
-        assert play.status == 0, play.text
+        made.members()
         yield made

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.goldsmith.images.plugins.module_utils.disk import merkle
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.extents import Extent, by_chunk, raw_extents
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import (
     BLOCK,
     CHUNK,
     PIECE,
     PREFIX,
+    Tree,
     count_pieces,
     digest_extents,
     digest_file,
@@ -222,3 +224,41 @@ def test_a_hole_has_no_extents(tmp_path, size):
         stream.truncate(size)
 
     assert list(raw_extents(str(tmp_path / "hole"))) == []
+
+
+def test_data_in_pieces_costs_as_much_as_the_same_data_in_a_row(tmp_path, monkeypatch):
+    """A disk with a block of data in each chunk of it: its holes are not hashed as blocks of zero bytes."""
+    with open(tmp_path / "disk", "wb") as stream:
+        stream.truncate(16 * CHUNK + 100)
+        for number in range(16):
+            stream.seek(number * CHUNK + 5 * BLOCK + 8192)
+            stream.write(os.urandom(4096))
+    content = (tmp_path / "disk").read_bytes()
+    hashed = []
+
+    class Counting:
+        @staticmethod
+        def sha256(data):
+            hashed.append(len(data))
+            return hashlib.sha256(data)
+
+    monkeypatch.setattr(merkle, "hashlib", Counting)
+
+    assert tree_of_file(str(tmp_path / "disk")) == Tree(naive_digest(content), naive_pieces(content))
+    assert hashed.count(BLOCK) == 16
+
+
+def test_sink_gets_no_block_that_no_extent_touches(tmp_path):
+    """Blocks of a chunk that were not filled must not be taken for data, whatever lay in the memory before."""
+    size = 2 * CHUNK + 100
+    with open(tmp_path / "disk", "wb") as stream:
+        stream.write(os.urandom(CHUNK))
+        stream.truncate(size)
+        stream.seek(CHUNK + 7 * BLOCK)
+        stream.write(b"data")
+    given = {}
+
+    tree_of_extents(raw_extents(str(tmp_path / "disk")), size, lambda at, data: given.__setitem__(at, bytes(data)))
+
+    assert given[CHUNK + 7 * BLOCK] == b"data".ljust(BLOCK, b"\0")
+    assert sum(map(len, given.values())) == CHUNK + BLOCK

@@ -71,5 +71,5 @@ def test_variable_that_cannot_be_used_is_named_with_its_host(variables, message)
 
 
 def test_host_outside_the_inventory_is_named():
-    with pytest.raises(AnsibleFilterError, match="^seed_peers: hv9 is not a host of the inventory"):
+    with pytest.raises(AnsibleFilterError, match=r"^seed_peers: hv9 is not a host of the inventory"):
         seed_peers(["hv9"], {})

@@ -194,9 +194,11 @@ class _Tree:
 
     def add_chunk(self, number: int, nodes: list[bytes]) -> None:
         """Add the leaves of a chunk; what lies between it and the one before is zero."""
-        self._add_zeros(number << CHUNK_HEIGHT)
-        for leaf in nodes:
-            self._push(0, leaf)
+        start = number << CHUNK_HEIGHT
+        for first, stop in _runs_of_data(nodes):
+            self._add_zeros(start + first)
+            for leaf in nodes[first:stop]:
+                self._push(0, leaf)
 
     def root(self) -> bytes:
         """Return the root, once all chunks are there. BEP 52 has none for nothing: it is the hash of no bytes here."""
@@ -246,14 +248,22 @@ class _Reader:
         self._own = threading.local()
 
     def leaves(self, number: int, parts: list[Extent]) -> list[bytes]:
-        start = number * CHUNK
-        content = self._buffer()[: min(CHUNK, self._size - start)]
-        self._fill(content, start, parts)
+        """Return the hashes of the blocks of a chunk; those that no part touches are zero, and cost nothing."""
+        start, length = number * CHUNK, min(CHUNK, self._size - number * CHUNK)
+        content = self._buffer()[:length]
+        hashes = [_ZERO_BLOCK] * -(-length // BLOCK)
+        if length % BLOCK:
+            hashes[-1] = hashlib.sha256(bytes(length % BLOCK)).digest()
+        for first, stop, run in _runs_of_blocks(parts, start):
+            blocks = content[first * BLOCK : stop * BLOCK]
+            self._fill(blocks, start + first * BLOCK, run)
+            hashes[first:stop] = [
+                hashlib.sha256(blocks[at : at + BLOCK]).digest() for at in range(0, len(blocks), BLOCK)
+            ]
+            if self._sink is not None:
+                for begin, end in _runs_of_data(hashes[first:stop]):
+                    self._sink(start + (first + begin) * BLOCK, blocks[begin * BLOCK : end * BLOCK])
         progress.advance(sum(part.length for part in parts))
-        hashes = [hashlib.sha256(content[at : at + BLOCK]).digest() for at in range(0, len(content), BLOCK)]
-        if self._sink is not None:
-            for first, last in _runs_of_data(hashes):
-                self._sink(start + first * BLOCK, content[first * BLOCK : last * BLOCK])
         return hashes
 
     def _buffer(self) -> memoryview:
@@ -262,13 +272,30 @@ class _Reader:
         return self._own.buffer
 
     def _fill(self, content: memoryview, start: int, parts: list[Extent]) -> None:
-        """Read the parts into the content of the chunk at I(start); the rest becomes zero."""
+        """Read the parts into the content of the blocks at I(start); the rest becomes zero."""
         position = 0
         for part in parts:
             at = part.start - start
             content[position:at] = bytes(at - position)
             position = at + self._files.read(part, content[at : at + part.length])
         content[position:] = bytes(len(content) - position)
+
+
+def _runs_of_blocks(parts: list[Extent], start: int) -> Iterator[tuple[int, int, list[Extent]]]:
+    """Yield each run of blocks of the chunk at I(start) that the parts touch, its end, and the parts in it."""
+    run: list[Extent] = []
+    first = stop = 0
+    for part in parts:
+        begin = (part.start - start) // BLOCK
+        if run and begin > stop:
+            yield first, stop, run
+            run = []
+        if not run:
+            first = begin
+        run.append(part)
+        stop = -(-(part.start + part.length - start) // BLOCK)
+    if run:
+        yield first, stop, run
 
 
 def _runs_of_data(hashes: list[bytes]) -> Iterator[tuple[int, int]]:

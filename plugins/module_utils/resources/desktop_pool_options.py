@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ OPTIONS = {
     "version": {"type": "str"},
     "marker": {"type": "str"},
     "count": {"type": "int"},
+    "numbers": {"type": "list", "elements": "int"},
     "names": {"type": "str", "default": "{pool}-{n:03d}"},
     "clone": {"type": "str", "choices": ["linked", "full"], "default": "linked"},
     "persistent": {"type": "bool", "default": True},
@@ -121,7 +123,7 @@ class Desired:
             image=check_name(params["image"], "image"),
             version=params["version"],
             marker=None if params["marker"] is None else check_name(params["marker"], "marker"),
-            names=_names(params["names"], name, params["count"]),
+            names=_names(params["names"], name, _numbers(params)),
             clone=params["clone"],
             persistent=params["persistent"],
             vcpus=params["vcpus"],
@@ -151,11 +153,22 @@ class Desired:
         return f"{self.image} {self.marker or self.version}"
 
 
-def _names(pattern: str, pool: str, count: int) -> tuple[tuple[int, str], ...]:
-    if not 0 <= count <= MOST_DESKTOPS:
-        raise BadInput(f"count: {count} is not a number of desktops; give 0 to {MOST_DESKTOPS}")
+def _numbers(params: dict[str, Any]) -> Sequence[int]:
+    """Return the numbers of the desktops: those that are said, or the first I(count) ones."""
+    numbers, count = params["numbers"], params["count"]
+    if numbers is None:
+        if not 0 <= count <= MOST_DESKTOPS:
+            raise BadInput(f"count: {count} is not a number of desktops; give 0 to {MOST_DESKTOPS}")
+        return range(1, count + 1)
+    for number in numbers:
+        if not 1 <= number <= MOST_DESKTOPS:
+            raise BadInput(f"numbers: {number} is not the number of a desktop; give 1 to {MOST_DESKTOPS}")
+    return sorted(set(numbers))
+
+
+def _names(pattern: str, pool: str, numbers: Sequence[int]) -> tuple[tuple[int, str], ...]:
     desktop_name(pattern, pool, 1)  # a wrong pattern is told of an empty pool too
-    return tuple((index, desktop_name(pattern, pool, index)) for index in range(1, count + 1))
+    return tuple((index, desktop_name(pattern, pool, index)) for index in numbers)
 
 
 def _data_disk(data_disk: dict[str, Any] | None) -> int | None:

@@ -21,6 +21,7 @@ from .config import Limits, Peer
 from .holdings import begun_pieces, missing_bytes, whole_pieces
 from .session_settings import settings
 from .torrent import Torrent
+from .transfer import Transfer
 
 try:
     import libtorrent
@@ -36,39 +37,24 @@ if TYPE_CHECKING:
 _PATIENCE = 60  # seconds that closing a file may take: as long as a loaded disk needs for what it was given
 _POLL = 100  # milliseconds between two looks at what libtorrent tells
 _LINK_CLASSES = 28  # libtorrent's filters know 32 peer classes, some of which it makes for itself
-_EVERYBODY = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))
+_EVERYBODY = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))  # noqa: S104
 _ADMITTED, _BLOCKED = 0, 1  # flags of libtorrent's ip_filter
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """How far a torrent is. All but the rates (bytes per second) is in bytes of the disk, without protocol.
-
-    I(wanted) is what had to come when the fetch began, I(held) what of it is here; both are 0 for what was whole. The
-    torrent is I(complete) when every piece is here and has the right hash. I(error) is why it does not go on.
-    """
-
-    complete: bool
-    wanted: int
-    held: int
-    received: int
-    sent: int
-    receive_rate: int
-    send_rate: int
-    peers: tuple[str, ...]
-    error: str | None
 
 
 @dataclass
 class _Member:
-    """A torrent in the session: I(wanted) is in bytes, I(flushes) counts the flushes that ended."""
+    """A torrent in the session: the bytes I(wanted), None of a disk that was whole; how many I(flushes) ended.
+
+    I(losses) has, by address, what was last said when a connection failed or ended.
+    """
 
     handle: Any
     path: str
-    wanted: int
+    wanted: int | None
     error: str | None = None
     flushes: int = 0
     banned: set[str] = field(default_factory=set)
+    losses: dict[str, str] = field(default_factory=dict)
 
 
 class Session:
@@ -90,7 +76,7 @@ class Session:
         self._banned: list[tuple[str, str]] = []
         self._admitted: frozenset[str] | None = None
         self._link_classes: list[int] = []
-        self._listening: str | None = None
+        self._listening: str | None = None  # why it does not listen; empty when it does
         self._lock = threading.Lock()
         self._session = libtorrent.session(settings(address, port) | {"alert_mask": _categories()})
         self.admit(())
@@ -110,7 +96,10 @@ class Session:
         self._session = None
 
     def seed(self, torrent: Torrent, path: str) -> None:
-        """Offer the disk that lies whole at I(path). Nothing is read now: a piece is checked when it is first sent."""
+        """Offer the disk that lies whole at I(path). Nothing is read now: a piece is checked before it is first sent.
+
+        Of a disk that turns out to be damaged only the sound pieces are sent, and its transfer has an error.
+        """
         member = self._members.get(torrent.digest)
         if member and member.path == path:
             return
@@ -118,7 +107,7 @@ class Session:
         flags = libtorrent.torrent_flags.seed_mode | libtorrent.torrent_flags.upload_mode
         parameters = _parameters(torrent, path, flags)
         parameters.have_pieces = [True] * torrent.count
-        self._add(torrent, path, parameters, wanted=0)
+        self._add(torrent, path, parameters, wanted=None)
 
     def fetch(self, torrent: Torrent, path: str, held: bytearray) -> None:
         """Complete the file at I(path). I(held) has a byte for each block of 16 KiB: 1 where the file has it right.
@@ -148,10 +137,11 @@ class Session:
         member = self._member(torrent)
         status = member.handle.status(libtorrent.torrent_handle.query_accurate_download_counters)
         missing = 0 if status.is_seeding else torrent.size - status.total_done
+        wanted = member.wanted or 0
         return Transfer(
             complete=status.is_seeding,
-            wanted=member.wanted,
-            held=max(member.wanted - missing, 0),
+            wanted=wanted,
+            held=max(wanted - missing, 0),
             received=status.total_payload_download,
             sent=status.total_payload_upload,
             receive_rate=status.download_payload_rate,
@@ -159,6 +149,13 @@ class Session:
             peers=tuple(sorted(_connected(member.handle))),
             error=member.error,
         )
+
+    def losses(self, torrent: Torrent) -> dict[str, str]:
+        """Return, for each address with whom the torrent spoke or tried to and does not now, why it ended."""
+        self.pump()
+        member = self._member(torrent)
+        connected = set(_connected(member.handle))
+        return {address: reason for address, reason in member.losses.items() if address not in connected}
 
     def flush(self, torrent: Torrent) -> None:
         """Return when all that came can be read in the file. Raises TimedOut."""
@@ -218,7 +215,7 @@ class Session:
             raise NotFound(f"{torrent.digest} is not in the swarm of this host; seed or fetch it first")
         return self._members[torrent.digest]
 
-    def _add(self, torrent: Torrent, path: str, parameters: Any, wanted: int) -> None:
+    def _add(self, torrent: Torrent, path: str, parameters: Any, wanted: int | None) -> None:
         handle = self._session.add_torrent(parameters)
         self._identify(handle)
         self._members[torrent.digest] = _Member(handle, path, wanted)
@@ -256,15 +253,19 @@ class Session:
         return self._link_classes[number]
 
     def _note(self, alert: Any) -> None:
-        if isinstance(alert, libtorrent.listen_succeeded_alert):
+        if self._listening is None and isinstance(alert, libtorrent.listen_succeeded_alert):
             self._listening = ""
-        elif isinstance(alert, libtorrent.listen_failed_alert):
+        elif self._listening is None and isinstance(alert, libtorrent.listen_failed_alert):
             self._listening = alert.message()
         for digest, member in self._of(alert):
             if isinstance(alert, libtorrent.cache_flushed_alert):
                 member.flushes += 1
             elif isinstance(alert, (libtorrent.file_error_alert, libtorrent.torrent_error_alert)):
                 member.error = alert.message()
+            elif isinstance(alert, libtorrent.state_changed_alert) and member.wanted is None and _lacks(alert):
+                member.error = f"{member.path} is not the whole disk {digest}; scrub the version and fetch it anew"
+            elif isinstance(alert, libtorrent.peer_disconnected_alert):
+                member.losses[alert.ip[0]] = alert.error.message()
             elif isinstance(alert, libtorrent.peer_ban_alert):
                 member.banned.add(alert.ip[0])
                 self._banned.append((digest, alert.ip[0]))
@@ -278,7 +279,13 @@ class Session:
 
 def _categories() -> int:
     kinds = libtorrent.alert.category_t
-    return kinds.error_notification | kinds.peer_notification | kinds.status_notification | kinds.storage_notification
+    return (
+        kinds.error_notification
+        | kinds.status_notification
+        | kinds.storage_notification
+        | kinds.peer_notification
+        | kinds.connect_notification
+    )
 
 
 def _parameters(torrent: Torrent, path: str, flags: int) -> Any:
@@ -289,6 +296,11 @@ def _parameters(torrent: Torrent, path: str, flags: int) -> Any:
     parameters.renamed_files = {0: os.path.basename(path)}
     parameters.flags = flags | libtorrent.torrent_flags.paused | libtorrent.torrent_flags.apply_ip_filter
     return parameters
+
+
+def _lacks(alert: Any) -> bool:
+    """Return whether the change of state is that of a torrent of which pieces are found to be missing or damaged."""
+    return alert.state == libtorrent.torrent_status.downloading
 
 
 def _filter(default: int, exceptions: Mapping[str, int]) -> Any:

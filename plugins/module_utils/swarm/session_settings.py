@@ -23,6 +23,12 @@ _SILENCE = {
     "enable_ip_notifier": False,
 }
 
+# Others look for this host on the port that the inventory has: any other is of no use.
+_ONE_PORT = {
+    "listen_system_port_fallback": False,
+    "max_retry_port_bind": 0,
+}
+
 # TLS over TCP only. uTP yields to all other traffic, and costs the processor several times as much.
 _TRANSPORT = {
     "enable_incoming_utp": False,
@@ -68,4 +74,4 @@ def settings(address: str, port: int) -> dict[str, Any]:
     """
     host = f"[{address}]" if ":" in address else address
     own = {"listen_interfaces": f"{host}:{port}s", "outgoing_interfaces": address}
-    return own | _SILENCE | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _THROUGHPUT | _REPORTING
+    return own | _SILENCE | _ONE_PORT | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _THROUGHPUT | _REPORTING
