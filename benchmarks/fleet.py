@@ -126,16 +126,15 @@ class Fleet:
 
     def publish(self, version: str, image: str = "office") -> None:
         """Publish the disk as a version, on the source."""
-        source_vm = f"{image}-src"
+        options = {"desktop_type": "vdi", "os": "debian12", "src": DISK, "src_format": "raw", "publish": True}
         self.play(
             [
                 task("image_pool", name=POOL, path=POOL_PATH),
-                task("source_vm", name=source_vm, pool=POOL, virt_type="qemu", memory="256MiB",
-                     disks=[{"path": DISK, "format": "raw"}]),
-                task("desktop_image", pool=POOL, name=image, version=version, source_vm=source_vm, generalize=False),
+                task("desktop_image", pool=POOL, name=image, version=version, **options),
             ],
-            [self.source], expect_changed=True,
-        )  # fmt: skip
+            [self.source],
+            expect_changed=True,
+        )
 
     def pages_in_memory(self, host: str) -> int:
         """Return how many pages of the disks in the host's pool the machine has in memory."""

@@ -103,9 +103,8 @@ def _member(directory: Path, role: str, number: int, size: int) -> int:
 
 def _is_done(directory: Path, role: str, done: Path) -> bool:
     """Say whether every fetcher is complete; the seeding member tells the others."""
-    if role == "seed":
-        if len(list(directory.glob("*.complete"))) == int((directory / "fetchers").read_text()):
-            done.touch()
+    if role == "seed" and len(list(directory.glob("*.complete"))) == int((directory / "fetchers").read_text()):
+        done.touch()
     return done.exists()
 
 

@@ -103,7 +103,9 @@ def test_zeros_do_not_travel(site, office):
 
 
 def test_hosts_that_are_not_to_have_an_image_get_nothing_and_are_told_why(site, office):
-    site.publish("kiosk", "1.0", "truncate -s 8M $DISK; echo x | dd of=$DISK conv=notrunc status=none", desktop_type="idv")
+    site.publish(
+        "kiosk", "1.0", "truncate -s 8M $DISK; echo x | dd of=$DISK conv=notrunc status=none", desktop_type="idv"
+    )
     try:
         play = site.distribute(distribute_images=[{"name": "kiosk"}])
         assert play.status == 0, play.text
@@ -113,7 +115,10 @@ def test_hosts_that_are_not_to_have_an_image_get_nothing_and_are_told_why(site, 
         site.source.module("desktop_image", pool=POOL, name=office, labels={"site": "ulm"})
         play = site.distribute(distribute_images=[{"name": office}], distribute_match_labels=["site"])
         assert play.status == 0, play.text
-        assert "not_selected: image office is for site ulm" in play.text or "is for site ulm, and this host is" in play.text
+        assert (
+            "not_selected: image office is for site ulm" in play.text
+            or "is for site ulm, and this host is" in play.text
+        )
         assert site.versions(site.receivers[0], office) == {}
     finally:
         site.forget("kiosk", "1.0")
@@ -185,7 +190,9 @@ def test_pool_on_shared_storage_has_it_already(site):
         write = "truncate -s 8M $DISK; echo x | dd of=$DISK conv=notrunc status=none"
         site.source.run(f"DISK=/srv/s.raw; {write}")
         image = {"pool": "shared", "name": "lobby", "version": "1.0", "os": "debian12"}
-        site.source.module("desktop_image", src="/srv/s.raw", src_format="raw", desktop_type="vdi", publish=True, **image)
+        site.source.module(
+            "desktop_image", src="/srv/s.raw", src_format="raw", desktop_type="vdi", publish=True, **image
+        )
         options = {"pool": "shared", "source_host": SOURCE, "name": "lobby", "receivers": ["hv5"]}
         result = hosts[1].module("image_distribute", **options)
         assert [copy["state"] for copy in result["copies"]] == ["available"]
@@ -256,8 +263,16 @@ def test_what_cannot_be_is_told_in_one_sentence(site, office):
     options = {"pool": POOL, "source_host": SOURCE, "receivers": ["hv5"]}
     for given, code, said in (
         ({"name": "nothing"}, "not_found", "host hv4 has no image nothing; its images: office"),
-        ({"name": office, "version": "7.0"}, "not_found", "host hv4 has no version 7.0 of image office; its versions: 1.0"),
-        ({"name": office, "source_host": "hv99"}, "not_found", "source_host: hv99 is not among the hosts that this one knows"),
+        (
+            {"name": office, "version": "7.0"},
+            "not_found",
+            "host hv4 has no version 7.0 of image office; its versions: 1.0",
+        ),
+        (
+            {"name": office, "source_host": "hv99"},
+            "not_found",
+            "source_host: hv99 is not among the hosts that this one knows",
+        ),
         ({"name": office, "pool": "nothing"}, "not_found", "goldsmith-seed knows no image pool nothing on this host"),
     ):
         failure = host.failure("image_distribute", **options | given)

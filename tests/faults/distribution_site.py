@@ -11,7 +11,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / "tests" / "integration")]
-
 from goldlab.lab import Lab
 from goldlab.links import bits
 from goldlab.process import LabError
 from goldlab.wiring import Wiring
 from loaded_ansible import LoadedAnsible
 
+ROOT = Path(__file__).resolve().parents[2]
 MIB = 1024**2
 POOL, POOL_PATH = "golden", "/srv/golden"
 SOURCE, RECEIVERS = "hv1", ("hv2", "hv3", "hv4")
@@ -89,13 +86,17 @@ class Site:
         disk = f"/srv/{image}.raw"
         self.run(SOURCE, f"head -c {SIZE} /dev/urandom > {disk}")
         self.do(
-            SOURCE, "goldsmith.images.source_vm", name=f"{image}-src", pool=POOL, virt_type="qemu", memory="64MiB",
-            disks=[{"path": disk, "format": "raw"}],
-        )  # fmt: skip
-        self.do(
-            SOURCE, "goldsmith.images.desktop_image", pool=POOL, name=image, version=version,
-            source_vm=f"{image}-src", generalize=False,
-        )  # fmt: skip
+            SOURCE,
+            "goldsmith.images.desktop_image",
+            pool=POOL,
+            name=image,
+            version=version,
+            src=disk,
+            src_format="raw",
+            desktop_type="vdi",
+            os="debian12",
+            publish=True,
+        )
 
     # -- what happens to the hosts ------------------------------------------------------------------------------
 
