@@ -23,6 +23,7 @@ from stage import MIB, task
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+from goldlab.host import Host
 from goldlab.lab import Lab
 from goldlab.links import Traffic, bits
 from goldlab.wiring import Wiring
@@ -73,6 +74,14 @@ class Fleet:
             for other, count in traffic.to.items()
             if _number(host) % 2 != _number(other) % 2
         )
+
+    def address(self, host: str) -> str:
+        """Return the address of a host."""
+        return Host.named(host, self._lab.subnet()).address
+
+    def network_of(self, host: str) -> tuple[str, ...]:
+        """Return the beginning of a command that a program of this machine runs in the network of a host."""
+        return ("nsenter", "--target", str(self._lab.running(host).process), "--net")
 
     # -- commands -----------------------------------------------------------------------------------------------
 
