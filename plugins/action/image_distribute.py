@@ -12,9 +12,7 @@ from ansible_collections.goldsmith.images.plugins.plugin_utils.long_work import 
 
 
 class ActionModule(ActingModule, LongWork):
-    """Every byte comes over a network: even little of it may take long."""
-
-    defer_above = 0
+    """Fetching takes long."""
 
     def options(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
         options = super().options(task_vars)

@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How far the work of this process is, told in a small file that the action plugin reads while the module works.
 
+The environment variable C(GOLDSMITH_IMAGES_PROGRESS) has the path of it; where it is not set, nobody asked, and all of
+this does nothing.
+
 The file holds a JSON object: I(what) is being done, as a sentence says it; I(done) and I(total) in bytes (total is
 C(null) when nobody knows it); I(started) and I(updated) in seconds since the epoch, by the clock of this host. It may
 have I(rate), in bytes per second, where the work knows that better than two readings tell, and a I(note) on what is
 done just now that moves no bytes. The file is replaced at most once a second, and is gone when the work has ended.
 
 Who reads it touches C(FILE.watched), so that work can end when nobody waits for it any more.
-
-Where nobody asked for progress, all of this does nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +25,8 @@ from typing import Any
 
 from .files import Files
 
-# C(progress) is for users; the others are between the action plugin and its module, and not documented.
-# C(_defer_above): a plan that moves more bytes than this is not begun, and said to be deferred.
-# C(_progress_file): where to tell how far the work is.
-OPTIONS = {
-    "progress": {"type": "bool", "default": True},
-    "_defer_above": {"type": "int"},
-    "_progress_file": {"type": "path"},
-}
+OPTIONS = {"progress": {"type": "bool", "default": True}}
+VARIABLE = "GOLDSMITH_IMAGES_PROGRESS"
 WATCHED = ".watched"
 _PAUSE = 1.0  # seconds between two writings
 _PATIENCE = 60.0  # seconds after which nobody is watching
@@ -94,10 +89,11 @@ _meter: Meter | None = None  # of this process, while somebody wants to know
 
 
 @contextlib.contextmanager
-def told_in(files: Files, path: str | None) -> Iterator[None]:
-    """Tell in the file I(path) how far the work of the block is; with None nobody is told. The file goes in the end."""
+def told(files: Files) -> Iterator[None]:
+    """Tell how far the work of the block is, where somebody asked. The file goes in the end."""
     global _meter
-    if path is None:
+    path = os.environ.get(VARIABLE)
+    if not path:
         yield
         return
     _meter = Meter(files, path)

@@ -4,8 +4,7 @@
 
 A resource (module_utils/resources) tells what is there (C(observe)) and what has to change (C(plan), which
 touches nothing). L(run) applies the changes, or in check mode only tells them. C(changed), C(actions) and
-C(diff) all come from that one plan. A plan of long work is not begun when the action plugin wants it put off: it says
-so, and then runs the module where it can wait for it (plugin_utils/long_work.py).
+C(diff) all come from that one plan.
 """
 
 from __future__ import annotations
@@ -50,14 +49,12 @@ class Resource(Protocol):
 def run(module: AnsibleModule, resource_type: type[Resource]) -> None:
     """Bring the resource to the state that the module's options describe, and exit the module."""
     done: list[Change] = []
-    with _failures_told(module, done), progress.told_in(Files(), module.params.get("_progress_file")):
+    with _failures_told(module, done), progress.told(Files()):
         desired = resource_type.Desired.from_params(module.params)
         with _opened(module, resource_type, desired) as host:
             resource = resource_type(host)
             current = resource.observe(desired)
             plan = list(resource.plan(desired, current))
-            if _is_put_off(module, plan):
-                module.exit_json(changed=False, deferred=True)
             if not module.check_mode:
                 apply_all(plan, audit_log_of(resource, desired, current), done)
                 if plan:
@@ -130,12 +127,6 @@ def _failures_told(module: AnsibleModule, done: list[Change]) -> Iterator[None]:
             facts["users"] = error.users
         facts.update(error.facts)
         module.fail_json(msg=str(error), **facts)
-
-
-def _is_put_off(module: AnsibleModule, plan: list[Change]) -> bool:
-    """Whether the plan is more work than the action plugin wants to wait for over a connection."""
-    limit = module.params.get("_defer_above")
-    return limit is not None and not module.check_mode and sum(change.work for change in plan) > limit
 
 
 def _results(resource: Resource, current: Any) -> dict[str, Any]:

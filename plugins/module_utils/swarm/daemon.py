@@ -37,7 +37,7 @@ from .presence import Presence
 from .seeding import Seeding, refresh_pool
 from .session import LIBTORRENT_MISSING, Session
 from .shelf import Shelf
-from .tls import Context, renew, server_context
+from .tls import client_context, renew, server_context
 from .topology import nearest, neighbours
 from .web import CatalogueServer
 
@@ -64,7 +64,8 @@ class Daemon:
         self.session: Session | None = None
         self.seeding: Seeding | None = None
         self.server: CatalogueServer | None = None
-        self._context: Context | None = None
+        identity = (places.CERTIFICATE, places.KEY)
+        self._called, self._calling = (of(*identity, places.AUTHORITY) for of in (server_context, client_context))
         self._download, self._upload = RateLimit(None), RateLimit(None)
         self._reload = False
         self._news = False  # there is a version that was not here at the last look
@@ -101,7 +102,7 @@ class Daemon:
         return Store(self.config.pools[pool], self.files)
 
     def client(self, peer: Peer) -> PeerClient:
-        return PeerClient(peer, places.CERTIFICATE, places.KEY, places.AUTHORITY)
+        return PeerClient(peer, self._calling, self.config.me.address)
 
     def neighbours(self, order: Order) -> Sequence[Peer]:
         """Return whom this host connects to for the order: of those who take part in it."""
@@ -154,7 +155,8 @@ class Daemon:
         self.config = SeedConfig.from_json(_read(places.CONFIG).encode())
         self.authority = _read(places.AUTHORITY)
         self.shelf.set_pools(self.config.pools)
-        renew(self._context, places.CERTIFICATE, places.KEY)
+        for context in (self._called, self._calling):
+            renew(context, places.CERTIFICATE, places.KEY)
         if self.session is not None:
             self.session.set_certificate(places.CERTIFICATE, places.KEY)
         self._admit()
@@ -219,9 +221,8 @@ class Daemon:
 
     def _catalogue_server(self) -> CatalogueServer:
         me = self.config.me
-        self._context = server_context(places.CERTIFICATE, places.KEY, places.AUTHORITY)
         return CatalogueServer(
-            self.shelf, self._told_orders, me.address, me.web_port, self._context, self._is_admitted, self._pace_answer
+            self.shelf, self._told_orders, me.address, me.web_port, self._called, self._is_admitted, self._pace_answer
         )
 
     def _told_orders(self) -> list[dict[str, Any]]:

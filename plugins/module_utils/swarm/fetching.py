@@ -31,7 +31,7 @@ from .documents import VersionDocuments, read_documents
 from .fitting import base_disks, difference, require_fit, require_room
 from .jobs import ASKING, FETCHING, PREPARING, VERIFYING, WAITING, Job
 from .orders import DIRECT, Order
-from .partial import Base, Partial
+from .partial import Partial
 from .session import Session
 from .shelf import Shelf
 from .torrent import Torrent
@@ -171,7 +171,7 @@ class Fetch:
             self._require_going_on()
             path = self._store.partial_path(transfer_disk_file(self._order.image, self._version, index))
             partial = Partial(self._store.files, path, disk.disk.virtual_size, disk.disk.digest, disk.layer)
-            partial.begin(list(disk.extents), Base(base.path, base.size, base.layer) if base else None)
+            partial.begin(disk.extents, base)
             partials.append(partial)
         self._job.total = told.total
         self._job.missing = sum(partial.missing for partial in partials)
