@@ -50,7 +50,7 @@ def test_failed_copy_leaves_nothing(disk, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "sendfile", full)
-    monkeypatch.setattr(clones, "_shares_blocks", lambda source, target: False)
+    monkeypatch.setattr(clones, "share_blocks", lambda source, target: False)
     with pytest.raises(OSError, match="No space left"):
         clones.copy_whole(Files(), disk, str(tmp_path / "copy"))
     assert os.listdir(tmp_path) == ["disk"]
@@ -58,7 +58,7 @@ def test_failed_copy_leaves_nothing(disk, tmp_path, monkeypatch):
 
 def test_source_that_shrinks_is_an_error_not_an_endless_copy(disk, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sendfile", lambda *_arguments: 0)
-    monkeypatch.setattr(clones, "_shares_blocks", lambda source, target: False)
+    monkeypatch.setattr(clones, "share_blocks", lambda source, target: False)
     with pytest.raises(OSError, match="shorter"):
         clones.copy_whole(Files(), disk, str(tmp_path / "copy"))
     assert os.listdir(tmp_path) == ["disk"]

@@ -56,7 +56,7 @@ def copy_whole(files: Files, source: str, path: str, mode: int = 0o600) -> None:
     Raises FileExistsError when the name is taken. A copy that failed is removed.
     """
     with _new_file(files, path, mode) as target:
-        if not _shares_blocks(source, target):
+        if not share_blocks(source, target):
             _copy_data(source, target)
 
 
@@ -75,8 +75,8 @@ def _new_file(files: Files, path: str, mode: int) -> Iterator[int]:
         undo.pop_all()
 
 
-def _shares_blocks(source: str, target: int) -> bool:
-    """Let the file I(target) share all blocks of I(source); False where the file system cannot do that."""
+def share_blocks(source: str, target: int) -> bool:
+    """Let the open file I(target) share all blocks of I(source); False where the file system cannot do that."""
     with open(source, "rb") as stream:
         try:
             fcntl.ioctl(target, _FICLONE, stream.fileno())

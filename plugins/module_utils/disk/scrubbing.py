@@ -41,7 +41,7 @@ def find_damage(path: str, digest: str, layer: bytes | None, rate: RateLimit) ->
     if tree.digest == digest and not unreadable:
         return None
     pieces = sorted({*_differing(tree, layer), *unreadable}) if layer is not None else unreadable
-    return Damage(_ranges(pieces), _ranges(unreadable))
+    return Damage(piece_ranges(pieces), piece_ranges(unreadable))
 
 
 def describe_pieces(ranges: Iterable[PieceRange]) -> str:
@@ -69,7 +69,8 @@ def _differing(tree: Tree, layer: bytes) -> Iterator[int]:
             yield index
 
 
-def _ranges(pieces: Iterable[int]) -> tuple[PieceRange, ...]:
+def piece_ranges(pieces: Iterable[int]) -> tuple[PieceRange, ...]:
+    """Return the runs that the pieces, in order, make up."""
     found: list[PieceRange] = []
     for piece in pieces:
         if found and found[-1][1] == piece - 1:

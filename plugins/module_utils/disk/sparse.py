@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..files import Files
 
 _DIRECT_UNIT = 4096  # O_DIRECT wants offsets, lengths and memory aligned to the blocks of the device
+_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02  # linux/falloc.h
+_CANNOT_PUNCH = (errno.EOPNOTSUPP, errno.ENOSYS)
+_ZEROS = bytes(1024**2)
 
 
 class SparseFile:
@@ -99,3 +104,23 @@ def write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     while data:
         count = os.pwrite(descriptor, data, offset)
         data, offset = data[count:], offset + count
+
+
+def punch_hole(descriptor: int, offset: int, length: int) -> None:
+    """Make the bytes of the open file a hole, which reads as zeros; where there are no holes, zeros are written."""
+    if _fallocate()(descriptor, _PUNCH_HOLE | _KEEP_SIZE, offset, length) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in _CANNOT_PUNCH:
+        raise OSError(number, os.strerror(number))
+    for position in range(offset, offset + length, len(_ZEROS)):
+        write_all(descriptor, memoryview(_ZEROS)[: offset + length - position], position)
+
+
+@functools.cache
+def _fallocate() -> Callable[[int, int, int, int], int]:
+    """Return fallocate(2) with offsets of 64 bits; Python has posix_fallocate(3) alone, which makes no holes."""
+    library = ctypes.CDLL(None, use_errno=True)
+    function = getattr(library, "fallocate64", None) or library.fallocate
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return function

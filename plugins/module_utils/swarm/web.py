@@ -217,8 +217,8 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def _send(self, content: memoryview) -> None:
         self.server.pace(self.client_address[0], len(content))
-        self.wfile.write(content)
         self.server.count_sent(len(content))
+        self.wfile.write(content)
 
     def _refuse(self, status: HTTPStatus) -> None:
         self._answer(status, f"{status.value} {status.phrase}\n".encode())
