@@ -34,3 +34,7 @@ def test_image_host_packages_are_those_of_the_role(machine: str, architecture: s
         role["_image_host_kernel_packages"]["Debian"][architecture],
     }
     assert announced("image-host", machine) == installed
+
+
+def test_seed_packages_are_those_of_the_role() -> None:
+    assert announced("seed", "amd64") == set(role_file("seed/vars/Debian.yml")["_seed_packages"])
