@@ -41,7 +41,7 @@ DOORS = {
     },
     "libvirt": {"module_utils/hypervisor/connection.py"},
     "libvirt_qemu": {"module_utils/hypervisor/agent.py"},
-    "libtorrent": {"module_utils/swarm/session.py"},
+    "libtorrent": {"module_utils/swarm/bittorrent.py"},
     "ssl": {"module_utils/swarm/tls.py"},
     "defusedxml": {"module_utils/appliance/descriptor_xml.py"},
     "ansible.module_utils.urls": {"module_utils/download.py"},

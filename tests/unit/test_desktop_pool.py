@@ -242,6 +242,8 @@ def test_diff_of_a_new_desktop_tells_what_it_will_be():
         ({"marker": None, "version": "1"}, "'1' is not a version"),
         ({"count": -1}, "count: -1 is not a number of desktops"),
         ({"count": 10001}, "give 0 to 10000"),
+        ({"count": None, "numbers": [0]}, "numbers: 0 is not the number of a desktop; give 1 to 10000"),
+        ({"count": None, "numbers": [1, 10001]}, "numbers: 10001 is not"),
         ({"vcpus": 0}, "vcpus: 0 is not a number of processors"),
         ({"memory": "2 blue"}, "memory: '2 blue' is not a size; accepted forms"),
         ({"memory": "512"}, "memory: '512' is 512 bytes, too little"),
@@ -267,6 +269,19 @@ def test_diff_of_a_new_desktop_tells_what_it_will_be():
 def test_bad_options_are_named(given, message):
     with pytest.raises(BadInput, match=message):
         desired(**given)
+
+
+def test_host_of_a_pool_over_several_hosts_has_the_desktops_that_are_said():
+    wanted = desired(count=None, numbers=[7, 3, 7])
+
+    assert wanted.names == ((3, "acct-003"), (7, "acct-007"))
+    assert desired(count=None, numbers=[]).names == ()
+
+
+def test_desktops_of_other_numbers_are_removed():
+    wanted = desired(count=None, numbers=[2])
+
+    assert sentences(wanted, Current(TWO, blueprint())) == ["remove desktop acct-001"]
 
 
 def test_names_are_filled_in():

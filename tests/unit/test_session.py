@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import time
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from swarm_members import Authority, NamelessSession, Swarm, free_port, looks, publish
 
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import BLOCK, PIECE, digest_file
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import NotFound, Unreachable
-from ansible_collections.goldsmith.images.plugins.module_utils.swarm import session as swarm_session
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import Conflict, NotFound, Unreachable
+from ansible_collections.goldsmith.images.plugins.module_utils.swarm import bittorrent
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm.config import Limits
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm.session import Session
 
@@ -67,7 +71,8 @@ def test_copy_is_complete_and_only_its_data_travelled(swarm, holey, tmp_path):
     swarm.run(holey.torrent, is_complete(receiver, holey))
 
     transfer = receiver.transfer(holey.torrent)
-    assert transfer.wanted == transfer.held == transfer.received == holey.data - (BLOCK - 5000)
+    assert transfer.wanted == transfer.held == holey.data - (BLOCK - 5000)
+    assert transfer.received in (transfer.wanted, holey.data)  # 2.0.8 asks for a last block as long as all others
     assert source.transfer(holey.torrent).sent == transfer.received < 0.6 * holey.torrent.size
     receiver.drop(holey.torrent)
     assert digest_file(str(copy)) == holey.torrent.digest
@@ -151,6 +156,28 @@ def test_seed_that_is_there_stays_as_it_is(swarm, disk):
     assert source._members[disk.torrent.digest] is before
 
 
+def test_disk_of_two_versions_is_offered_once_until_its_file_is_gone(swarm, disk, tmp_path):
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+    same = tmp_path / "office@1.1.disk0.raw"
+    same.write_bytes(disk.path.read_bytes())
+
+    source.seed(disk.torrent, str(same))
+    assert source._members[disk.torrent.digest].path == str(disk.path)
+
+    disk.path.unlink()
+    source.seed(disk.torrent, str(same))
+    assert source._members[disk.torrent.digest].path == str(same)
+
+
+def test_disk_that_is_here_is_not_fetched_to_another_place(swarm, disk, tmp_path):
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+
+    with pytest.raises(Conflict, match=f"copy it from there to {tmp_path}/copy"):
+        fetch(source, disk, tmp_path / "copy")
+
+
 def test_torrent_that_is_not_in_the_session_has_no_transfer(swarm, disk):
     source = swarm.join("source")
 
@@ -169,6 +196,40 @@ def test_file_that_cannot_be_written_is_told(swarm, disk, tmp_path):
 
     swarm.run(disk.torrent, lambda: receiver.transfer(disk.torrent).error is not None)
     assert "not a directory" in receiver.transfer(disk.torrent).error.lower()
+
+
+def test_libtorrent_of_the_distribution_fetches_from_this_one(swarm, tmp_path, authority):
+    """The program of hosts runs with the system's Python, outside of Ansible; versions of libtorrent differ."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import libtorrent"], capture_output=True, check=False).returncode:
+        pytest.skip(f"{python} has no libtorrent; install python3-libtorrent")
+    disk = publish(tmp_path / "disk", 2 * PIECE + 5000, authority)
+    source = swarm.join("source")
+    source.seed(disk.torrent, str(disk.path))
+    identity, address = authority.host("other"), "127.0.0.9"
+    source.admit([address])
+    told = {
+        "digest": disk.torrent.digest,
+        "size": disk.torrent.size,
+        "pieces": disk.torrent.pieces.hex(),
+        "authority": authority.pem,
+        "peer": asdict(swarm.peers["source"]),
+        "session": [
+            address,
+            free_port(address),
+            str(identity.certificate),
+            str(identity.key),
+            str(authority.dh_params),
+        ],
+        "path": str(disk.empty_copy(tmp_path / "copy")),
+    }
+
+    program = [python, str(Path(__file__).parent / "swarm_host.py"), json.dumps(told)]
+    said = json.loads(subprocess.run(program, capture_output=True, check=True, text=True).stdout)
+
+    # 2.0.8 asks for a last block as long as all others
+    assert said["received"] in (disk.torrent.size, 2 * PIECE + BLOCK)
+    assert digest_file(str(tmp_path / "copy")) == disk.torrent.digest
 
 
 # who gets nothing
@@ -403,10 +464,17 @@ def test_port_that_is_taken_is_told(authority):
 
 
 def test_missing_libtorrent_is_told_with_what_to_install(monkeypatch, authority):
-    monkeypatch.setattr(swarm_session, "libtorrent", None)
-    monkeypatch.setattr(swarm_session, "LIBTORRENT_MISSING", "No module named 'libtorrent'")
+    monkeypatch.setattr(bittorrent, "libtorrent", None)
+    monkeypatch.setattr(bittorrent, "LIBTORRENT_MISSING", "No module named 'libtorrent'")
 
     with pytest.raises(Unreachable, match="install python3-libtorrent"):
+        Session("127.0.0.1", free_port("127.0.0.1"), "", "", "")
+
+
+def test_libtorrent_without_bittorrent_v2_is_told(monkeypatch):
+    monkeypatch.setattr(bittorrent.libtorrent, "version_major", 1)
+
+    with pytest.raises(Unreachable, match="does not know BitTorrent v2"):
         Session("127.0.0.1", free_port("127.0.0.1"), "", "", "")
 
 

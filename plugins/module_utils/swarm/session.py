@@ -1,6 +1,6 @@
 # Copyright: (c) 2026, goldsmith.images contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The BitTorrent session of a host: the only file that knows libtorrent (2.0.8 and later, Rasterbar's manual).
+"""The BitTorrent session of a host.
 
 Every torrent is a TLS torrent of one disk. Nothing is looked for in the network: no DHT, no local discovery, no
 tracker; peers are those that are named to the session, and only admitted addresses are let in.
@@ -16,20 +16,21 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotFound, TimedOut, Unreachable
+from ..errors import Conflict, NotFound, TimedOut, Unreachable
+from .bittorrent import (
+    address_filter,
+    alert_categories,
+    check_libtorrent,
+    connected,
+    lacks_pieces,
+    libtorrent,
+    torrent_parameters,
+)
 from .config import Limits, Peer
 from .holdings import begun_pieces, missing_bytes, whole_pieces
 from .session_settings import settings
 from .torrent import Torrent
 from .transfer import Transfer
-
-try:
-    import libtorrent
-
-    LIBTORRENT_MISSING = None
-except ImportError as error:
-    libtorrent = None
-    LIBTORRENT_MISSING = str(error)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 _PATIENCE = 60  # seconds that closing a file may take: as long as a loaded disk needs for what it was given
 _POLL = 100  # milliseconds between two looks at what libtorrent tells
 _LINK_CLASSES = 28  # libtorrent's filters know 32 peer classes, some of which it makes for itself
-_EVERYBODY = (("0.0.0.0", "255.255.255.255"), ("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))  # noqa: S104
 _ADMITTED, _BLOCKED = 0, 1  # flags of libtorrent's ip_filter
 
 
@@ -65,11 +65,7 @@ class Session:
     """
 
     def __init__(self, address: str, port: int, certificate: str, key: str, dh_params: str) -> None:
-        if libtorrent is None:
-            raise Unreachable(
-                f"the Python bindings of libtorrent are missing on this host ({LIBTORRENT_MISSING}); install "
-                "python3-libtorrent for the system's Python, or run role goldsmith.images.seed"
-            )
+        check_libtorrent()
         self._identity = (certificate, key)
         self._dh_params = dh_params
         self._members: dict[str, _Member] = {}
@@ -78,7 +74,7 @@ class Session:
         self._link_classes: list[int] = []
         self._listening: str | None = None  # why it does not listen; empty when it does
         self._lock = threading.Lock()
-        self._session = libtorrent.session(settings(address, port) | {"alert_mask": _categories()})
+        self._session = libtorrent.session(settings(address, port) | {"alert_mask": alert_categories()})
         self.admit(())
         self.limit(Limits(), {})
         self._wait(lambda: self._listening is not None, f"a port to listen on ({address}:{port})")
@@ -98,25 +94,32 @@ class Session:
     def seed(self, torrent: Torrent, path: str) -> None:
         """Offer the disk that lies whole at I(path). Nothing is read now: a piece is checked before it is first sent.
 
-        Of a disk that turns out to be damaged only the sound pieces are sent, and its transfer has an error.
+        Of a disk that turns out to be damaged only the sound pieces are sent, and its transfer has an error. A disk
+        that several versions share is offered once: from where it was first, as long as it is there.
         """
         member = self._members.get(torrent.digest)
-        if member and member.path == path:
+        if member and (member.path == path or _is_offered(member)):
             return
         self.drop(torrent)
         flags = libtorrent.torrent_flags.seed_mode | libtorrent.torrent_flags.upload_mode
-        parameters = _parameters(torrent, path, flags)
+        parameters = torrent_parameters(torrent, path, flags)
         parameters.have_pieces = [True] * torrent.count
         self._add(torrent, path, parameters, wanted=None)
 
     def fetch(self, torrent: Torrent, path: str, held: bytearray) -> None:
         """Complete the file at I(path). I(held) has a byte for each block of 16 KiB: 1 where the file has it right.
 
-        Blocks that are held are not written; so holes of the file stay holes.
+        Blocks that are held are not written; so holes of the file stay holes. Raises Conflict when the disk is in the
+        session with another file.
         """
-        if torrent.digest in self._members:
+        member = self._members.get(torrent.digest)
+        if member and member.path != path:
+            raise Conflict(
+                f"{torrent.digest} lies on this host already, at {member.path}; copy it from there to {path}"
+            )
+        if member:
             return
-        parameters = _parameters(torrent, path, 0)
+        parameters = torrent_parameters(torrent, path, 0)
         parameters.have_pieces = whole_pieces(torrent, held)
         parameters.unfinished_pieces = begun_pieces(torrent, held)
         self._add(torrent, path, parameters, wanted=missing_bytes(torrent, held))
@@ -146,7 +149,7 @@ class Session:
             sent=status.total_payload_upload,
             receive_rate=status.download_payload_rate,
             send_rate=status.upload_payload_rate,
-            peers=tuple(sorted(_connected(member.handle))),
+            peers=tuple(sorted(connected(member.handle))),
             error=member.error,
         )
 
@@ -154,8 +157,8 @@ class Session:
         """Return, for each address with whom the torrent spoke or tried to and does not now, why it ended."""
         self.pump()
         member = self._member(torrent)
-        connected = set(_connected(member.handle))
-        return {address: reason for address, reason in member.losses.items() if address not in connected}
+        here = set(connected(member.handle))
+        return {address: reason for address, reason in member.losses.items() if address not in here}
 
     def flush(self, torrent: Torrent) -> None:
         """Return when all that came can be read in the file. Raises TimedOut."""
@@ -171,7 +174,7 @@ class Session:
         admitted = frozenset(addresses)
         if admitted == self._admitted:
             return
-        self._session.set_ip_filter(_filter(_BLOCKED, dict.fromkeys(admitted, _ADMITTED)))
+        self._session.set_ip_filter(address_filter(_BLOCKED, dict.fromkeys(admitted, _ADMITTED)))
         self._admitted = admitted
 
     def limit(self, limits: Limits, links: Mapping[str, Sequence[str]]) -> None:
@@ -189,7 +192,7 @@ class Session:
         for link in self._link_classes:
             self._session.set_peer_class(link, {"upload_limit": limits.pod_link or 0})
         # libtorrent's own filter exempts local networks from every limit; this one takes its place
-        self._session.set_peer_class_filter(_filter(general, classes))
+        self._session.set_peer_class_filter(address_filter(general, classes))
 
     def set_certificate(self, certificate: str, key: str) -> None:
         """Show these from now on, in every swarm."""
@@ -216,9 +219,10 @@ class Session:
         return self._members[torrent.digest]
 
     def _add(self, torrent: Torrent, path: str, parameters: Any, wanted: int | None) -> None:
-        handle = self._session.add_torrent(parameters)
+        with self._lock:  # so that nothing that is told of it is missed
+            handle = self._session.add_torrent(parameters)
+            self._members[torrent.digest] = _Member(handle, path, wanted)
         self._identify(handle)
-        self._members[torrent.digest] = _Member(handle, path, wanted)
         handle.resume()
 
     def _identify(self, handle: Any) -> None:
@@ -262,7 +266,7 @@ class Session:
                 member.flushes += 1
             elif isinstance(alert, (libtorrent.file_error_alert, libtorrent.torrent_error_alert)):
                 member.error = alert.message()
-            elif isinstance(alert, libtorrent.state_changed_alert) and member.wanted is None and _lacks(alert):
+            elif isinstance(alert, libtorrent.state_changed_alert) and member.wanted is None and lacks_pieces(alert):
                 member.error = f"{member.path} is not the whole disk {digest}; scrub the version and fetch it anew"
             elif isinstance(alert, libtorrent.peer_disconnected_alert):
                 member.losses[alert.ip[0]] = alert.error.message()
@@ -277,43 +281,5 @@ class Session:
             yield from (entry for entry in list(self._members.items()) if entry[1].handle == handle)
 
 
-def _categories() -> int:
-    kinds = libtorrent.alert.category_t
-    return (
-        kinds.error_notification
-        | kinds.status_notification
-        | kinds.storage_notification
-        | kinds.peer_notification
-        | kinds.connect_notification
-    )
-
-
-def _parameters(torrent: Torrent, path: str, flags: int) -> Any:
-    """Return what libtorrent is told of a torrent; it is paused, until it has its certificate."""
-    parameters = libtorrent.add_torrent_params()
-    parameters.ti = libtorrent.torrent_info(torrent.metainfo())
-    parameters.save_path = os.path.dirname(path)
-    parameters.renamed_files = {0: os.path.basename(path)}
-    parameters.flags = flags | libtorrent.torrent_flags.paused | libtorrent.torrent_flags.apply_ip_filter
-    return parameters
-
-
-def _lacks(alert: Any) -> bool:
-    """Return whether the change of state is that of a torrent of which pieces are found to be missing or damaged."""
-    return alert.state == libtorrent.torrent_status.downloading
-
-
-def _filter(default: int, exceptions: Mapping[str, int]) -> Any:
-    """Return a filter of libtorrent that gives I(default) for all addresses but the exceptions."""
-    rules = libtorrent.ip_filter()
-    for first, last in _EVERYBODY:
-        rules.add_rule(first, last, default)
-    for address, value in exceptions.items():
-        rules.add_rule(address, address, value)
-    return rules
-
-
-def _connected(handle: Any) -> Iterator[str]:
-    """Yield the addresses with whom the torrent speaks; those that are only on their way do not count."""
-    on_their_way = libtorrent.peer_info.connecting | libtorrent.peer_info.handshake
-    yield from (info.ip[0] for info in handle.get_peer_info() if not info.flags & on_their_way)
+def _is_offered(member: _Member) -> bool:
+    return member.wanted is None and member.error is None and os.path.exists(member.path)

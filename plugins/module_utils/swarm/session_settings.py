@@ -55,8 +55,18 @@ _PERSISTENCE = {
     "connection_speed": 100,
 }
 
+# A host whose link was cut says nothing more: what was asked of it is asked of others within seconds, not minutes.
+_DEATH = {
+    "piece_timeout": 10,
+    "request_timeout": 20,
+    "peer_timeout": 40,
+}
+
+# A short queue of requests: what is asked for of one peer cannot be had from another that has got it meanwhile, and is
+# fetched twice near the end. A second's worth keeps a fast line busy.
 _THROUGHPUT = {
-    "max_out_request_queue": 1500,
+    "request_queue_time": 1,
+    "max_out_request_queue": 250,
     "max_allowed_in_request_queue": 3000,
     "send_buffer_watermark": 2 * 1024 * 1024,
 }
@@ -74,4 +84,4 @@ def settings(address: str, port: int) -> dict[str, Any]:
     """
     host = f"[{address}]" if ":" in address else address
     own = {"listen_interfaces": f"{host}:{port}s", "outgoing_interfaces": address}
-    return own | _SILENCE | _ONE_PORT | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _THROUGHPUT | _REPORTING
+    return own | _SILENCE | _ONE_PORT | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _DEATH | _THROUGHPUT | _REPORTING
