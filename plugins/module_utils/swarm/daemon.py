@@ -31,7 +31,7 @@ from .client import PeerClient
 from .config import Peer, SeedConfig
 from .control import ControlServer
 from .desk import Desk, follow
-from .dh_params import DH_PARAMS
+from .dh_params import FFDHE2048
 from .orders import Order, OrderBook
 from .presence import Presence
 from .seeding import Seeding, refresh_pool
@@ -213,7 +213,7 @@ class Daemon:
             return
         self.files.make_directory(self.state, 0o700)
         dh_params = os.path.join(self.state, "dh.pem")
-        self.files.write(dh_params, DH_PARAMS.encode())
+        self.files.write(dh_params, FFDHE2048.encode())
         me = self.config.me
         self.session = held.enter_context(Session(me.address, me.port, places.CERTIFICATE, places.KEY, dh_params))
         self.seeding = Seeding(self.session, self.shelf, self.store_of)
