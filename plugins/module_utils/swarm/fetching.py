@@ -206,27 +206,24 @@ class Fetch:
         begun, missing = self._job.received, partial.missing
 
         def report(count: int) -> None:
-            """Note that so many bytes came since the beginning."""
+            """Note that so many more bytes are here."""
             self._require_going_on()
             self._wait_for_window()
             self._job.state = FETCHING
-            self._advance(min(count, missing), begun + count, 1)
+            received = self._job.received + count
+            self._advance(min(received - begun, missing), received, 1)
 
-        candidates = self._candidates_for_content()
-        fetch_directly(
+        banned = fetch_directly(
             partial,
             self._order.image,
             self._order.version,
             index,
-            candidates,
+            self._around.nearest(),
             self._around.client,
             self._around.pace,
             report,
         )
-
-    def _candidates_for_content(self) -> Sequence[Peer]:
-        """Return whom to ask for content: the nearest; the source where nobody else knows the version."""
-        return self._around.nearest()
+        self._job.banned += [name for name in banned if name not in self._job.banned]
 
     def _fetch_by_swarm(self, documents: VersionDocuments, index: int, partial: Partial) -> bool:
         disk, session = documents.disks[index], self._around.session
