@@ -26,6 +26,7 @@ from ..errors import ImagesError, NotFound, Unreachable
 from ..files import Files
 from ..rate_limit import RateLimit
 from . import config as places
+from .bittorrent import LIBTORRENT_MISSING
 from .board import Board
 from .client import PeerClient
 from .config import Peer, SeedConfig
@@ -35,7 +36,7 @@ from .dh_params import FFDHE2048
 from .orders import Order, OrderBook
 from .presence import Presence
 from .seeding import Seeding, refresh_pool
-from .session import LIBTORRENT_MISSING, Session
+from .session import Session
 from .shelf import Shelf
 from .tls import client_context, renew, server_context
 from .topology import nearest, neighbours
