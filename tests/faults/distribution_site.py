@@ -108,6 +108,13 @@ class Site:
         for host in hosts or HOSTS:
             self.wiring.link(host, bits(rate))
 
+    def shape_among_receivers(self, rate: str) -> None:
+        """Give the ways between receivers another rate than their links have."""
+        for host in RECEIVERS:
+            for other in RECEIVERS:
+                if other != host:
+                    self.wiring.link(host, bits(rate), other)
+
     def power_on(self, host: str) -> None:
         self.lab.up([host], lambda _line: None)
 

@@ -87,6 +87,7 @@ def finish(site: Site, version: str) -> dict[str, int]:
 def test_receivers_complete_without_the_source_when_they_hold_all_of_it(site, tell):
     site.publish("1.0")
     site.shape(RATE, *RECEIVERS)
+    site.shape_among_receivers("1mbit")  # so that each gets other pieces from the source, and few from the others
     begun = time.monotonic()
     results = site.distribute("1.0")
     site.wait_until(
@@ -95,12 +96,13 @@ def test_receivers_complete_without_the_source_when_they_hold_all_of_it(site, te
     shares = [site.share(host, "1.0") for host in RECEIVERS]
     site.wiring.crash(SOURCE)
     struck = time.monotonic()
+    site.shape_among_receivers("off")
 
     for host, result in results.items():
         assert not result.result().get("failed"), (host, result.result())
     tell(f"source gone after {struck - begun:.1f} s with {[f'{share:.0%}' for share in shares]} on the receivers, "
          f"complete {time.monotonic() - struck:.1f} s later")  # fmt: skip
-    assert min(shares) < 0.9
+    assert min(shares) < 0.8
     site.power_on(SOURCE)
     require_sound(site, "1.0", *RECEIVERS)
 
