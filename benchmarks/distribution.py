@@ -180,4 +180,6 @@ def _distribute(fleet: Fleet, receivers: list[str], version: str = "1.0") -> Run
 
 def _forget_versions(fleet: Fleet) -> None:
     """Remove what the receivers have got."""
-    fleet.play([task("desktop_image", pool=POOL, name="office", state="absent")], fleet.receivers)
+    options = {"pool": POOL, "name": "office", "state": "absent", "quarantine_days": 0}
+    tasks = [task("desktop_image", version=version, **options) for version in ("1.0", "1.1", "2.0")]
+    fleet.play(tasks, fleet.receivers)
