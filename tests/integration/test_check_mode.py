@@ -26,6 +26,7 @@ for pool in $(virsh pool-list --all --name); do
     virsh pool-dumpxml $pool | grep -v -e '<capacity' -e '<allocation' -e '<available'
 done
 find {PATH} {PATH}-spare /srv/elsewhere /etc/libvirt /var/lib/libvirt/qemu/nvram /run/goldsmith-images \
+    /etc/goldsmith-images /usr/local/lib/goldsmith-images /var/lib/goldsmith-images /etc/systemd/system \
     -printf '%p %s %m %T@\\n' 2>/dev/null | sort
 """
 
@@ -74,9 +75,11 @@ REQUESTS = {
         ({"name": "checked-pool", "image_pool": POOL, "state": "absent"}, True),
         ({"name": "checked-more", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 1}, True),
     ],
+    "image_seed": [({"address": "192.0.2.1", "ca_directory": "/nonexistent/goldsmith-images-ca"}, True)],
     "appliance_info": [({"path": "/srv/checked.ovf"}, None)],
     "image_host_facts": [({}, None)],
     "image_pool_info": [({}, None)],
+    "image_seed_info": [({}, None)],
     "tool_image_info": [({"pool": POOL}, None)],
     "source_vm_info": [({}, None)],
     "source_vm_snapshot_info": [({"source_vm": "checked-kept"}, None)],

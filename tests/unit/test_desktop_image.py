@@ -361,6 +361,12 @@ def test_plan_says_what_has_to_change(given, there, expected):
             Conflict,
             r"has the format vmdk; only raw and qcow2",
         ),
+        (
+            {"description": "x"},
+            current(arriving=(ARRIVING,)),
+            NotFound,
+            r"has no version 1\.0 in pool golden yet: it is on its way here from hv1, 25 % here",
+        ),
         (CLONE, current(arriving=(ARRIVING,)), Conflict, r"on its way here from hv1, .*make version 1\.1"),
         (CLONE | {"desktop_type": "voi"}, current(), Conflict, r"desktop_type: source VM src is of type vdi, not voi"),
         (

@@ -151,6 +151,24 @@ def test_next_host_goes_on_where_the_first_was_killed(deployment):
     deployment.assert_arrived(partial)
 
 
+def test_host_that_was_cut_off_for_a_moment_is_asked_again(deployment):
+    first = deployment.hosts[0]
+    partial = deployment.begin()
+    before = first.server.sent
+    first.most = before + 3 * MIB
+    connect = deployment.connect
+
+    def mended(peer):
+        first.most = None if first.server.sent > before else first.most
+        return connect(peer)
+
+    deployment.connect = mended
+    assert deployment.fetch(partial, [first.peer]) == []
+
+    assert first.server.sent - before == TRAVELS
+    deployment.assert_arrived(partial)
+
+
 def test_piece_that_came_in_part_comes_whole_from_the_next(deployment):
     partial = deployment.begin()
     before = [host.server.sent for host in deployment.hosts]

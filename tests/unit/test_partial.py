@@ -448,8 +448,19 @@ def test_wrong_pieces_are_named_and_they_alone_come_again(disk, path):
     with pytest.raises(Damaged, match=r"transfer\.disk0\.raw is not what its manifest says in pieces 3-4, 12 \("):
         partial.verify()
 
-    assert list(partial.ranges()) == [(3 * MIB, 2 * MIB), (12 * MIB, MIB)]
+    assert list(partial.ranges()) == [(3 * MIB, 2 * MIB), (12 * MIB, BLOCK)]
     fetch(partial, disk)
+    assert_arrived(partial, disk, path)
+
+
+def test_file_that_is_verified_too_early_lacks_what_it_lacked(disk, path):
+    partial = partial_of(disk, path)
+    fetch(partial, disk, most=5 * MIB)
+
+    with pytest.raises(Damaged, match="pieces 5-7, 12-13, 19-20, 32 "):
+        partial.verify()
+
+    assert fetch(partial, disk) == disk.data - 5 * MIB
     assert_arrived(partial, disk, path)
 
 
@@ -472,8 +483,12 @@ def test_source_that_names_too_few_data_is_asked_for_the_whole_piece(disk, path)
 
     with pytest.raises(Damaged, match="pieces 2-7 "):
         partial.verify()
+    assert list(partial.ranges()) == [(2 * MIB, 3 * BLOCK), (3 * MIB, 5 * MIB)], "in 3 to 7 there can be no holes alone"
+    fetch(partial, disk)
+    with pytest.raises(Damaged, match="piece 2 "):
+        partial.verify()
+    assert list(partial.ranges()) == [(2 * MIB, MIB)]
 
-    assert list(partial.ranges()) == [(2 * MIB, 6 * MIB)]
     fetch(partial, disk)
     assert_arrived(partial, disk, path)
 

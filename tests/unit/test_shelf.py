@@ -209,6 +209,18 @@ def test_pool_that_is_not_mounted_offers_nothing(pool, tmp_path):
     assert shelf.disk("office", "1.0", 0) is not None
 
 
+def test_other_pools_are_offered_from_when_they_are_said(pool, shelf, tmp_path):
+    publish(pool, "office", "1.0", 8 * MIB, DATA)
+    (tmp_path / "second").mkdir()
+    publish(tmp_path / "second", "kiosk", "2.0", 8 * MIB, DATA)
+    assert told(shelf) == [("office", "1.0", True)]
+
+    shelf.set_pools({"golden": str(tmp_path / "second")})
+
+    assert told(shelf) == [("kiosk", "2.0", True)]
+    assert shelf.disk("office", "1.0", 0) is None
+
+
 def test_documents_of_a_version_on_its_way_are_lent(pool, shelf):
     manifest = publish(pool, "office", "1.0", 8 * MIB, DATA)
     (pool / "office@1.0.manifest.json").unlink()

@@ -88,6 +88,11 @@ def not_published(desired: Desired, current: Current) -> NotFound:
     """Return the error for a version that is not there."""
     there = ", ".join(str(version) for version in current.versions) or "none"
     removed = "; it was removed, and state: restored brings it back" if current.quarantined else ""
+    if current.arrival is not None:
+        return NotFound(
+            f"image {desired.name} has no version {desired.version} in pool {desired.pool} yet: it is on its way here "
+            f"from {current.arrival.source}, {current.arrival.progress} here; wait until it is there"
+        )
     return NotFound(
         f"image {desired.name} has no version {desired.version} in pool {desired.pool} "
         f"(versions there: {there}); say source_vm to publish it, or src to import it{removed}"

@@ -200,10 +200,11 @@ class ImageSeed:
         self.host.files.make_directory(os.path.dirname(path), mode)
 
     def _run(self, verb: str, listening: str) -> None:
-        """Start the program anew, or have it read its files, and note with which it runs once it answers."""
+        """Start the program anew, or have it read its files, and note with which it runs once it has them."""
         systemd.systemctl("daemon-reload")
         systemd.systemctl(verb, config.UNIT)
-        _BEGINS.until(f"{NAME} to answer", _answers)
+        wanted = digest_of(read(config.CONFIG) or b"")
+        _BEGINS.until(f"{NAME} to take its configuration", _configuration_taken, lambda taken: taken == wanted)
         applied = {part: digest_of(read(path) or b"") for part, path in PARTS.items()} | {_LISTENING: listening}
         self._write(APPLIED, json.dumps(applied, indent=2, sort_keys=True).encode() + b"\n")
 
@@ -276,13 +277,15 @@ def _readable(content: bytes) -> Any:
         return content.decode(errors="replace").splitlines()
 
 
-def _answers() -> bool:
-    """Whether the program answers. Raises ToolFailed with its last words when it ended instead."""
+def _configuration_taken() -> str | None:
+    """Return the digest of the configuration that the program works by, None while it does not answer.
+
+    Raises ToolFailed with its last words when it ended instead.
+    """
     state = systemd.unit_state(config.UNIT)
     if state.has_failed or state.active == "inactive":
         raise ToolFailed(f"{NAME} does not stay up on this host: {systemd.last_words(config.UNIT)}")
     try:
-        control.ask({"do": "status"}, timeout=10)
+        return control.ask({"do": "status"}, timeout=10).get("configuration")
     except Unreachable:
-        return False
-    return True
+        return None

@@ -7,6 +7,7 @@ What removes or replaces files asks here when it plans, and again, with nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,12 +19,14 @@ from ..catalog.naming import Version, version_stem
 from ..catalog.store import Store
 from ..disk.backing import Headers, Identity
 from ..disk.openers import open_files
+from ..errors import Unreachable
 from ..hypervisor.connection import Host
 from ..hypervisor.domains import Domain, list_domains
 from ..hypervisor.pools import StoragePool, list_pools
 from ..hypervisor.snapshots import all_native_snapshots
 from ..hypervisor.storage_files import StoredFile, files_below, stored_files
 from ..hypervisor.usage import files_under, kind_of
+from ..swarm.control import ask, is_program
 
 MARKER = "marker"
 
@@ -169,10 +172,21 @@ class References:
                 reference = Reference(kind_of(by_uuid[uuid]), by_uuid[uuid].name, file.path)
             elif file.process is None:
                 reference = Reference("loop device", file.name, file.path)
+            elif is_program(file.command):
+                for taker in self._takers.get(file.path, ()):
+                    found[file.identity].append((Reference("transfer", f"to {taker}", file.path), ""))
+                continue
             else:
                 reference = Reference("process", f"{file.process} ({file.name})", file.path)
             found[file.identity].append((reference, uuid))
         return found
+
+    @cached_property
+    def _takers(self) -> dict[str, list[str]]:
+        """The peers that take a disk from goldsmith-seed at this moment, by the path of the disk."""
+        with contextlib.suppress(Unreachable):  # it ended meanwhile
+            return ask({"do": "takers"})["takers"]
+        return {}
 
 
 def version_references(host: Host, store: Store, manifest: Manifest) -> list[Reference]:

@@ -19,6 +19,7 @@ from .web import CHUNK, MOST_RANGES
 Sink = Callable[[int, memoryview], object]
 
 LONGEST_DOCUMENT = 64 * 1024**2  # bytes: the piece layer of a disk of 2 TiB
+_CONNECT = 10.0  # seconds until a peer that is off is given up
 _FAILURES = (OSError, http.client.HTTPException)
 
 
@@ -32,8 +33,9 @@ class PeerClient:
     def __init__(self, peer: Peer, context: Context, source: str, timeout: float = 30.0) -> None:
         self.peer = peer
         self._connection = http.client.HTTPSConnection(
-            peer.address, peer.web_port, timeout=timeout, context=context, source_address=(source, 0)
+            peer.address, peer.web_port, timeout=min(timeout, _CONNECT), context=context, source_address=(source, 0)
         )
+        self._timeout = timeout
 
     def __enter__(self) -> PeerClient:
         return self
@@ -172,6 +174,9 @@ class PeerClient:
             raise self._unreachable(error) from None
 
     def _ask(self, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
+        if self._connection.sock is None:
+            self._connection.connect()
+            self._connection.sock.settimeout(self._timeout)
         self._connection.request(method, path, body)
         return self._connection.getresponse()
 

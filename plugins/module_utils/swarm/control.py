@@ -16,7 +16,7 @@ import os
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import Busy, Damaged, ImagesError, Unreachable
@@ -28,6 +28,11 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 LONGEST_QUESTION = 1 << 20  # bytes
 _PATIENCE = 10.0  # seconds that the server waits for a question, once somebody is there
 _NOBODY = (errno.ENOENT, errno.ECONNREFUSED)
+
+
+def is_program(command: Sequence[str]) -> bool:
+    """Whether these are the words of a process of goldsmith-seed, as C(/proc/PID/cmdline) has them."""
+    return any(os.path.basename(word) == "goldsmith-seed.pyz" for word in command)
 
 
 def ask(request: dict[str, Any], timeout: float = 30.0, path: str = SOCKET) -> dict[str, Any]:

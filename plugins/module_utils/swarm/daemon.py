@@ -24,7 +24,6 @@ from typing import Any
 from ..catalog.store import Store
 from ..errors import ImagesError, NotFound, Unreachable
 from ..files import Files
-from ..rate_limit import RateLimit
 from . import config as places
 from .bittorrent import LIBTORRENT_MISSING
 from .board import Board
@@ -34,6 +33,7 @@ from .control import ControlServer
 from .desk import Desk, follow
 from .dh_params import FFDHE2048
 from .orders import Order, OrderBook
+from .pace import Pace
 from .presence import Presence
 from .seeding import Seeding, refresh_pool
 from .session import Session
@@ -67,7 +67,7 @@ class Daemon:
         self.server: CatalogueServer | None = None
         identity = (places.CERTIFICATE, places.KEY)
         self._called, self._calling = (of(*identity, places.AUTHORITY) for of in (server_context, client_context))
-        self._download, self._upload = RateLimit(None), RateLimit(None)
+        self._pace = Pace()
         self._reload = False
         self._news = False  # there is a version that was not here at the last look
 
@@ -76,7 +76,7 @@ class Daemon:
         with contextlib.ExitStack() as held:
             self._open_session(held)
             self.server = held.enter_context(self._catalogue_server())
-            desk = Desk(self, self.board, self.book, self._traffic)
+            desk = Desk(self, self.board, self.book, self._traffic, self._takers)
             self.files.make_directory(os.path.dirname(places.SOCKET))
             held.enter_context(ControlServer(places.SOCKET, desk.answer))
             held.callback(self.board.close)
@@ -116,7 +116,7 @@ class Daemon:
 
     def pace(self, count: int) -> None:
         """Wait as long as the limit of what this host receives asks for so many bytes."""
-        self._download.take(count)
+        self._pace.receive(count)
 
     # -- the loop ------------------------------------------------------------------------------------------------------
 
@@ -173,8 +173,7 @@ class Daemon:
         for peer in self.config.peers:
             if peer.pod != me.pod:
                 links.setdefault(peer.pod, []).append(peer.address)
-        self._download.change(limits.download)
-        self._upload.change(limits.upload)
+        self._pace.limit(limits, links)
         if self.session is not None:
             self.session.limit(limits, links)
 
@@ -223,7 +222,7 @@ class Daemon:
     def _catalogue_server(self) -> CatalogueServer:
         me = self.config.me
         return CatalogueServer(
-            self.shelf, self._told_orders, me.address, me.web_port, self._called, self._is_admitted, self._pace_answer
+            self.shelf, self._told_orders, me.address, me.web_port, self._called, self._is_admitted, self._pace.send
         )
 
     def _told_orders(self) -> list[dict[str, Any]]:
@@ -235,9 +234,6 @@ class Daemon:
     def _is_admitted(self, address: str) -> bool:
         return any(peer.address == address for peer in self.config.peers)
 
-    def _pace_answer(self, _address: str, count: int) -> None:
-        self._upload.take(count)
-
     def _name_banned(self, session: Session) -> None:
         names = {peer.address: peer.name for peer in self.config.peers}
         for digest, address in session.banned():
@@ -246,6 +242,15 @@ class Daemon:
             for job in self.board.at_work():
                 if name not in job.banned:
                     job.banned.append(name)
+
+    def _takers(self) -> dict[str, list[str]]:
+        """Return for each disk that peers take at this moment their names."""
+        taken = [*(self.server.takers() if self.server else ()), *(self.seeding.takers() if self.seeding else ())]
+        names = {peer.address: peer.name for peer in self.config.peers}
+        takers: dict[str, set[str]] = {}
+        for path, address in taken:
+            takers.setdefault(os.path.realpath(path), set()).add(names.get(address, address))
+        return {path: sorted(found) for path, found in takers.items()}
 
     def _traffic(self) -> dict[str, Any]:
         told: dict[str, Any] = {"catalogue_sent": self.server.sent if self.server else 0, "swarm": None}

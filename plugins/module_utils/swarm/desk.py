@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -28,9 +29,14 @@ class Desk:
     """Answers questions: C({"do": ...}) with what belongs to it. Raises BadInput for one that it does not know."""
 
     def __init__(
-        self, around: Surroundings, board: Board, book: OrderBook, traffic: Callable[[], dict[str, Any]]
+        self,
+        around: Surroundings,
+        board: Board,
+        book: OrderBook,
+        traffic: Callable[[], dict[str, Any]],
+        takers: Callable[[], dict[str, list[str]]],
     ) -> None:
-        """I(traffic) tells what the swarm and the catalogue have sent and received."""
+        """I(traffic) tells what the swarm and the catalogue have sent and received, I(takers) who takes which disk."""
         self._around = around
         self._board = board
         self._book = book
@@ -44,6 +50,7 @@ class Desk:
             "jobs": self._jobs,
             "cancel": self._cancel,
             "follow": self._follow,
+            "takers": lambda _question: {"takers": takers()},
         }
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +64,7 @@ class Desk:
             "name": self._around.config.me.name,
             "version": VERSION,
             "kind": self._around.config.kind,
+            "configuration": hashlib.sha256(self._around.config.to_json()).hexdigest(),
             "uptime": round(time.monotonic() - self._begun),
             "offers": self._around.shelf.offers(),
             "jobs": self._board.results(),

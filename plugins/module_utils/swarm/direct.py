@@ -69,13 +69,22 @@ def fetch(
 
 
 def _complete(partial: Partial, peer: Peer, connect: Connect, stream: Callable[[PeerClient], object]) -> None:
-    """Get what is missing from the peer. Raises what goes wrong; what came until then was checked."""
-    for _try in range(_TRIES):
+    """Get what is missing from the peer, over another connection as long as each brings something.
+
+    Raises what goes wrong; what came until then was checked.
+    """
+    tries = 0
+    while partial.missing:
+        before = partial.missing
         try:
             with connect(peer) as client:
                 stream(client)
-        finally:
-            wrong = partial.check()
-        if not wrong:
-            return
-    raise _WrongPieces(f"{peer.name} sent other content than that of the version in {describe_pieces(wrong)}")
+        except (Unreachable, Damaged):
+            partial.check()
+            if partial.missing >= before:
+                raise
+            continue
+        wrong = partial.check()
+        tries += bool(wrong)
+        if tries == _TRIES:
+            raise _WrongPieces(f"{peer.name} sent other content than that of the version in {describe_pieces(wrong)}")

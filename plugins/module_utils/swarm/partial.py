@@ -4,8 +4,8 @@
 
 What is here is found by hashing the pieces of 1 MiB and comparing them with the piece layer, which leads to the digest
 of the disk: who knows that all pieces are right knows that the whole tree is. The unit that travels is the block of
-16 KiB. Where the source says that it has holes nothing travels; that is believed until a piece turns out wrong, which
-is then fetched with what was to be holes in it.
+16 KiB. Where the source says that it has holes nothing travels; that is believed until a piece turns out wrong for no
+other reason, and then fetched with what was to be holes in it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Partial:
         self._pieces = pieces
         self._right = bytearray(count_pieces(size))  # 1: was read in this run and has its hash, or is zero
         self._data = bytearray(len(self.held))  # 1: the source has data there, or it has to be asked
+        self._suspects: set[int] = set()  # pieces that were wrong when they counted as having come
         self._extents: list[tuple[int, int]] = []
         self._zeros = tree_of_extents((), size).pieces  # the layer of a disk without data
 
@@ -73,6 +74,7 @@ class Partial:
                 self._copy(base, copied)
             self._clear(bytes(len(copied)))
         self._reckon()
+        self.reused = self._needed() - self.missing
 
     @property
     def missing(self) -> int:
@@ -97,29 +99,32 @@ class Partial:
         They are missing again, and so is what came of pieces that are not whole: a piece is of one sender.
         """
         whole = bytearray(not is_right and 0 not in self._blocks(number) for number, is_right in enumerate(self._right))
-        wrong = self._settle(whole)
-        for number, is_right in enumerate(self._right):
-            if not is_right:
-                at = _blocks_of(number)
-                self.held[at] = self._data[at].translate(_SWAPPED)
-        return wrong
+        wrong = self._wrong(whole)
+        self._require_whole(wrong)
+        self._reckon()
+        return piece_ranges(wrong)
 
     def verify(self) -> None:
         """Read the pieces that were not read yet, and flush the file, with holes where the source has them.
 
         All pieces count as having come, whoever wrote them. Raises Damaged, naming the pieces that are wrong; they are
-        missing again.
+        missing again, and when they are wrong a second time, all of each has to come, holes or not.
         """
-        wrong = self._settle(self._right.translate(_SWAPPED))
-        if wrong:
-            raise Damaged(
-                f"{self.path} is not what its manifest says in {describe_pieces(wrong)}; fetch them again, from other "
-                "hosts if these were wrong before"
-            )
-        self.held = bytearray(b"\1" * len(self.held))
-        with _telling(self.path), self._opened() as descriptor:
-            self._thin_out(descriptor)
-            os.fsync(descriptor)
+        wrong = self._wrong(self._right.translate(_SWAPPED))
+        with _telling(self.path):
+            if wrong:
+                self._require_whole([number for number in wrong if self._is_suspect(number)])
+                self._suspects.update(wrong)
+                self._clear(bytes(len(self._right)))
+                self._reckon()
+                raise Damaged(
+                    f"{self.path} is not what its manifest says in {describe_pieces(piece_ranges(wrong))}; fetch them "
+                    "again, from other hosts if they were wrong before"
+                )
+            self.held = bytearray(b"\1" * len(self.held))
+            with self._opened() as descriptor:
+                self._thin_out(descriptor)
+                os.fsync(descriptor)
 
     def _make(self, base: BaseDisk | None) -> tuple[bool, bool]:
         """Make the file when there is none; tell whether there was none, and whether it shares the base's blocks."""
@@ -169,27 +174,27 @@ class Partial:
                     punch_hole(descriptor, first * BLOCK, min(end * BLOCK, self.size) - first * BLOCK)
 
     def _reckon(self) -> None:
+        """Find out what is held: all of the pieces that are right, and of the others what the source has no data in."""
         self.held = self._data.translate(_SWAPPED)
-        needed = bytearray(self._data)
         for number, is_right in enumerate(self._right):
             if is_right:
                 self.held[_blocks_of(number)] = b"\1" * len(self._blocks(number))
-            if self._is_zero(number):
-                needed[_blocks_of(number)] = bytes(len(self._blocks(number)))
-        self.reused = self._bytes_of(needed, 1) - self.missing
 
-    def _settle(self, unread: bytes) -> tuple[PieceRange, ...]:
-        """Read these pieces; return those that are wrong, which have to come whole, holes or not."""
-        if not any(unread):
-            return ()
-        with _telling(self.path):
-            self._find_right(raw_extents(self.path), unread)
-        wrong = [number for number, was_unread in enumerate(unread) if was_unread and not self._right[number]]
-        for number in wrong:
-            at, count = _blocks_of(number), len(self._blocks(number))
-            self._data[at] = b"\1" * count
-            self.held[at] = bytes(count)
-        return piece_ranges(wrong)
+    def _wrong(self, unread: bytes) -> list[int]:
+        """Read these pieces, and return those that are wrong."""
+        if any(unread):
+            with _telling(self.path):
+                self._find_right(raw_extents(self.path), unread)
+        return [number for number, was_unread in enumerate(unread) if was_unread and not self._right[number]]
+
+    def _is_suspect(self, number: int) -> bool:
+        """Whether the piece may have data where its source said that it has none."""
+        return number in self._suspects or 1 not in self._data[_blocks_of(number)]
+
+    def _require_whole(self, numbers: Iterable[int]) -> None:
+        """Let all of these pieces come, holes or not."""
+        for number in numbers:
+            self._data[_blocks_of(number)] = b"\1" * len(self._blocks(number))
 
     def _thin_out(self, descriptor: int) -> None:
         """Make holes of zeros that came within blocks, where the source has holes."""
@@ -199,6 +204,14 @@ class Partial:
                 length = min(PIECE, end - offset)
                 if os.pread(descriptor, length, offset) == bytes(length):
                     punch_hole(descriptor, offset, length)
+
+    def _needed(self) -> int:
+        """Return how many bytes there are of data, that of the source which is all zeros apart."""
+        needed = bytearray(self._data)
+        for number in range(len(self._right)):
+            if self._is_zero(number):
+                needed[_blocks_of(number)] = bytes(len(self._blocks(number)))
+        return self._bytes_of(needed, 1)
 
     def _is_zero(self, number: int) -> bool:
         return _hash(self._pieces, number) == _hash(self._zeros, number)

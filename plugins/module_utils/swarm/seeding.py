@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ..catalog.naming import Version
+from ..catalog.naming import Version, disk_file
 from ..catalog.store import Store
-from ..errors import ImagesError
+from ..errors import ImagesError, NotFound
 from ..hypervisor import pools
 from ..hypervisor.connection import open_host
 from .documents import layer_document
@@ -59,12 +59,20 @@ class Seeding:
             if torrent not in kept:
                 self._session.drop(torrent)
 
+    def takers(self) -> Iterator[tuple[str, str]]:
+        """Yield the disks that somebody takes at this moment, each with the address of who does."""
+        for (pool, image, version), torrents in list(self._seeded.items()):
+            for index, torrent in enumerate(torrents):
+                path = self._store_of(pool).full_path(disk_file(image, Version.parse(version), index))
+                with contextlib.suppress(NotFound):
+                    yield from ((path, address) for address in self._session.transfer(torrent).peers)
+
     def traffic(self) -> dict[str, Any]:
         """Return the payload bytes that the seeded disks sent and received since they are seeded, and who is there."""
         sent = received = 0
         peers: set[str] = set()
         for torrent in {torrent for torrents in self._seeded.values() for torrent in torrents}:
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(NotFound):
                 transfer = self._session.transfer(torrent)
                 sent, received = sent + transfer.sent, received + transfer.received
                 peers.update(transfer.peers)

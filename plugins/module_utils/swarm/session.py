@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60  # seconds that closing a file may take: as long as a loaded disk needs for what it was given
 _POLL = 100  # milliseconds between two looks at what libtorrent tells
+_UNLIMITED = {"upload_limit": 0, "download_limit": 0, "upload_priority": 1, "download_priority": 1}  # of a peer class
 _LINK_CLASSES = 28  # libtorrent's filters know 32 peer classes, some of which it makes for itself
 _ADMITTED, _BLOCKED = 0, 1  # flags of libtorrent's ip_filter
 
@@ -190,7 +191,9 @@ class Session:
         for number, pod in enumerate(sorted(links)):
             classes.update(dict.fromkeys(links[pod], general | 1 << self._link_class(number % _LINK_CLASSES)))
         for link in self._link_classes:
-            self._session.set_peer_class(link, {"upload_limit": limits.pod_link or 0})
+            # All of it is said: what is left out becomes whatever lies in libtorrent's memory.
+            link_class = self._session.get_peer_class(link) | _UNLIMITED | {"upload_limit": limits.pod_link or 0}
+            self._session.set_peer_class(link, link_class)
         # libtorrent's own filter exempts local networks from every limit; this one takes its place
         self._session.set_peer_class_filter(address_filter(general, classes))
 

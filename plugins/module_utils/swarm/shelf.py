@@ -66,12 +66,17 @@ class Shelf:
     """
 
     def __init__(self, pools: Mapping[str, str], files: Files, directory: str) -> None:
-        self._stores = {name: Store(path, files) for name, path in pools.items()}
         self._files = files
         self._directory = directory
         self._read: dict[str, tuple[tuple[int, ...], _Published | None]] = {}
         self._lent: dict[tuple[str, str], dict[str, bytes]] = {}
         self._hashing = threading.Lock()
+        self.set_pools(pools)
+
+    def set_pools(self, pools: Mapping[str, str]) -> None:
+        """Offer what lies in these pools from now on."""
+        self._stores = {name: Store(path, self._files) for name, path in pools.items()}
+        self._read = {}
 
     def offers(self) -> list[dict[str, Any]]:
         """Return every version: pool, image, version, manifest_sha256, desktop_type, architecture, complete.

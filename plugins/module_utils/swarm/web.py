@@ -19,7 +19,7 @@ import socketserver
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -75,6 +75,7 @@ class CatalogueServer(socketserver.ThreadingTCPServer):
         self.sent = 0
         self._context = context
         self._connections: Counter[str] = Counter()
+        self._given: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Conversation)
@@ -90,6 +91,22 @@ class CatalogueServer(socketserver.ThreadingTCPServer):
     def count_sent(self, count: int) -> None:
         with self._lock:
             self.sent += count
+
+    @contextlib.contextmanager
+    def giving(self, path: str, address: str) -> Iterator[None]:
+        """Remember for the block that the address takes the file I(path)."""
+        with self._lock:
+            self._given[path, address] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._given -= Counter([(path, address)])
+
+    def takers(self) -> list[tuple[str, str]]:
+        """Return the files that are being taken at this moment, each with the address that takes it."""
+        with self._lock:
+            return list(self._given)
 
     def verify_request(self, request: socket.socket, client_address: tuple[str, int]) -> bool:
         return self.admitted(client_address[0])
@@ -153,7 +170,7 @@ class _Conversation(BaseHTTPRequestHandler):
         if path is None:
             self._refuse(HTTPStatus.NOT_FOUND)
             return
-        with open(path, "rb", buffering=0) as disk:
+        with self.server.giving(path, self.client_address[0]), open(path, "rb", buffering=0) as disk:
             self._send_ranges(disk.fileno(), question)
 
     def _asked_for(self) -> bytes | None:
