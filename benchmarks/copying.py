@@ -32,22 +32,22 @@ def plain_copy(fleet: Fleet) -> float:
     return _seconds(fleet, f"ssh {receiver} 'cat > {COPY}' < {DISK}", [receiver])
 
 
-def rsync(fleet: Fleet) -> float:
+def rsync(fleet: Fleet, receivers: Sequence[str]) -> float:
     """rsync to all receivers at the same time."""
-    jobs = " ".join(f"rsync --archive {DISK} {receiver}:{COPY} &" for receiver in fleet.receivers)
-    return _seconds(fleet, f"{jobs} wait", fleet.receivers)
+    jobs = " ".join(f"rsync --archive {DISK} {receiver}:{COPY} &" for receiver in receivers)
+    return _seconds(fleet, f"{jobs} wait", receivers)
 
 
-def synchronize(fleet: Fleet) -> float:
+def synchronize(fleet: Fleet, receivers: Sequence[str]) -> float:
     """ansible.posix.synchronize, as a task of the receivers that the source does."""
     task = {
         "ansible.posix.synchronize": {"src": DISK, "dest": COPY, "use_ssh_args": False, "set_remote_user": False},
         "delegate_to": fleet.source,
     }
     try:
-        return fleet.play([task], fleet.receivers, expect_changed=True)
+        return fleet.play([task], receivers, expect_changed=True)
     finally:
-        _remove(fleet, fleet.receivers)
+        _remove(fleet, receivers)
 
 
 def _seconds(fleet: Fleet, command: str, receivers: Sequence[str]) -> float:

@@ -23,6 +23,7 @@ from stage import MIB, task
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
+from goldlab.host import Host
 from goldlab.lab import Lab
 from goldlab.links import Traffic, bits
 from goldlab.wiring import Wiring
@@ -73,6 +74,14 @@ class Fleet:
             for other, count in traffic.to.items()
             if _number(host) % 2 != _number(other) % 2
         )
+
+    def address(self, host: str) -> str:
+        """Return the address of a host."""
+        return Host.named(host, self._lab.subnet()).address
+
+    def network_of(self, host: str) -> tuple[str, ...]:
+        """Return the beginning of a command that a program of this machine runs in the network of a host."""
+        return ("nsenter", "--target", str(self._lab.running(host).process), "--net")
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -126,16 +135,15 @@ class Fleet:
 
     def publish(self, version: str, image: str = "office") -> None:
         """Publish the disk as a version, on the source."""
-        source_vm = f"{image}-src"
+        options = {"desktop_type": "vdi", "os": "debian12", "src": DISK, "src_format": "raw", "publish": True}
         self.play(
             [
                 task("image_pool", name=POOL, path=POOL_PATH),
-                task("source_vm", name=source_vm, pool=POOL, virt_type="qemu", memory="256MiB",
-                     disks=[{"path": DISK, "format": "raw"}]),
-                task("desktop_image", pool=POOL, name=image, version=version, source_vm=source_vm, generalize=False),
+                task("desktop_image", pool=POOL, name=image, version=version, **options),
             ],
-            [self.source], expect_changed=True,
-        )  # fmt: skip
+            [self.source],
+            expect_changed=True,
+        )
 
     def pages_in_memory(self, host: str) -> int:
         """Return how many pages of the disks in the host's pool the machine has in memory."""

@@ -202,8 +202,8 @@ def table() -> list[str]:
         found = Swarm(site, pieces).run()
         each = f"{found.crossings / (site.pods - 1):.2f}" if site.pods > 1 else "-"
         rows.append(
-            f"| {site.receivers:,} | {site.pods} | {found.times_one_copy:.2f} | {least(site.receivers, pieces) - 1:.3f} "
-            f"| {found.source_copies:.2f} | {each} | {found.degree} |"
+            f"| {site.receivers:,} | {site.pods} | {found.times_one_copy:.2f} "
+            f"| {least(site.receivers, pieces) - 1:.3f} | {found.source_copies:.2f} | {each} | {found.degree} |"
         )
         print(rows[-1], flush=True)
     length = piece_length(disk)

@@ -5,13 +5,8 @@
 from __future__ import annotations
 
 import ipaddress
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
-
 from goldlab.host import Host
 from goldlab.links import Shape, bits, classes, require_way
 from goldlab.process import LabError

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     ssh = command("ssh", _ssh, "log in to a host, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", nargs=argparse.REMAINDER, metavar="CMD")
+    inside = command("exec", _exec, "run a shell command on a host that does not answer on its network")
+    inside.add_argument("host", metavar="HOST")
+    inside.add_argument("command", metavar="CMD")
     link = command("link", _link, "shape a host's link: 200mbit, 1gbit, off")
     link.add_argument("host", metavar="HOST")
     link.add_argument("rate", metavar="RATE")
@@ -104,6 +107,11 @@ def _down(arguments: argparse.Namespace) -> int:
 def _ssh(arguments: argparse.Namespace) -> int:
     line = _lab().ssh_command(arguments.host, *arguments.command)
     os.execvp(line[0], line)  # noqa: S606 (no shell: this process becomes ssh)
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    line = ["podman", "exec", _lab().running(arguments.host).name, "sh", "-c", arguments.command]
+    os.execvp(line[0], line)  # noqa: S606 (the shell is the host's)
 
 
 def _link(arguments: argparse.Namespace) -> int:
