@@ -187,8 +187,6 @@ notes:
   - Needs root on the host.
 seealso:
   - module: goldsmith.images.image_seed_info
-  - plugin: goldsmith.images.seed
-    plugin_type: role
 author: goldsmith.images contributors (@goldsmith-images)
 """
 
