@@ -74,6 +74,10 @@ integration: setup ## integration tests on the test hosts
 faults: setup ## kill -9 and failures at every step, on a test host
 	@pytest tests/faults
 
+.PHONY: distribution
+distribution: setup ## images between test hosts of its own, and what may go wrong on the way
+	@pytest tests/distribution
+
 SECONDS_EACH ?= 30
 
 .PHONY: fuzz

@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.tool_images import (
     parse_checksum,
@@ -18,23 +17,19 @@ from ansible_collections.goldsmith.images.plugins.module_utils.catalog.tool_imag
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import Damaged, ImagesError, NotFound
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.tool_image import ContentNeeded
-from ansible_collections.goldsmith.images.plugins.plugin_utils.acting import actor
+from ansible_collections.goldsmith.images.plugins.plugin_utils.acting import ActingModule
+from ansible_collections.goldsmith.images.plugins.plugin_utils.long_work import LongWork
 
-MODULE = "goldsmith.images.tool_image"
 
-
-class ActionModule(ActionBase):
+class ActionModule(ActingModule, LongWork):
     """Runs the module with the checksum of the controller's file; uploads only when the module asks for the content."""
 
-    _supports_check_mode = True
-    _requires_connection = True
+    _supports_async = False  # an upload goes with the task
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        options = {"actor": actor(task_vars or {}), **self._task.args}
+    def run_module(self, options: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         lies_on_controller = options.get("src") and not boolean(options.get("remote_src") or False, strict=False)
         if not lies_on_controller or options.get("url") or options.get("state") == "absent":
-            return self._execute_module(MODULE, options, task_vars=task_vars)
+            return super().run_module(options, task_vars)
         try:
             return self._run_with_file(str(options["src"]), options, task_vars)
         except ImagesError as error:
@@ -52,7 +47,7 @@ class ActionModule(ActionBase):
             "size": os.path.getsize(file),
             "source": options.get("source") or src,
         }
-        result = self._execute_module(MODULE, options, task_vars=task_vars)
+        result = super().run_module(options, task_vars)
         is_needed = result.get("error_code") == ContentNeeded.error_code
         would_be_needed = self._task.check_mode and (result.get("tool_image") or {}).get("sha256") != checksum
         if given and (is_needed or (would_be_needed and not result.get("failed"))):
@@ -60,7 +55,7 @@ class ActionModule(ActionBase):
         if not is_needed:
             return result
         options |= {"src": self._upload(file), "remote_src": True}
-        return self._execute_module(MODULE, options, task_vars=task_vars)
+        return super().run_module(options, task_vars)
 
     def _find(self, src: str) -> str:
         try:

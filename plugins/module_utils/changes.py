@@ -21,8 +21,8 @@ class Change:
     not tell of the change.
 
     I(before) and I(after) are what the diff shows: C(None) (absent) or plain data. I(notes) are sentences on what is
-    to be known of it besides. I(work) is about how many bytes it reads or writes, 0 for what is quick. Two changes are
-    equal when they say the same, so that the plans of tests compare.
+    to be known of it besides. I(work) is about how many bytes it reads or writes: 0 for what is quick, None when
+    nobody knows. Two changes are equal when they say the same, so that the plans of tests compare.
     """
 
     verb: str
@@ -32,13 +32,14 @@ class Change:
     after: Any = None
     detail: str = ""
     notes: tuple[str, ...] = ()
-    work: int = field(default=0, compare=False)
+    work: int | None = field(default=0, compare=False)
 
     def carry_out(self) -> object:
         """Do it, and tell of the work how far it is."""
-        if self.work:
-            progress.begin(f"{self.verb} {self.subject}", self.work)
-        return self.apply()
+        if self.work == 0:
+            return self.apply()
+        with progress.work(f"{self.verb} {self.subject}", self.work):
+            return self.apply()
 
     @property
     def sentence(self) -> str:

@@ -50,10 +50,11 @@ def run_command(
     return done.stdout
 
 
-def stream_command(arguments: list[str]) -> Iterator[str]:
+def stream_command(arguments: list[str], accepted: tuple[int, ...] = (0,)) -> Iterator[str]:
     """Run a program as L(run_command) does, and yield the lines of its output as they come: it may be long.
 
-    The program ends with the iteration, however that ends. Raises ToolFailed when it is missing or fails.
+    The program ends with the iteration, however that ends. Raises ToolFailed when it is missing, or ends with a status
+    that is not I(accepted).
     """
     with tempfile.TemporaryFile() as errors:
         try:
@@ -75,7 +76,7 @@ def stream_command(arguments: list[str]) -> Iterator[str]:
             process.kill()
             process.stdout.close()
             process.wait()
-        if status != 0:
+        if status not in accepted:
             errors.seek(0)
             raise _failure(arguments, status, errors.read().decode(errors="replace").strip())
 

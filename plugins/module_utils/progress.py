@@ -8,7 +8,7 @@ this does nothing.
 The file holds a JSON object: I(what) is being done, as a sentence says it; I(done) and I(total) in bytes (total is
 C(null) when nobody knows it); I(started) and I(updated) in seconds since the epoch, by the clock of this host. It may
 have I(rate), in bytes per second, where the work knows that better than two readings tell, and a I(note) on what is
-done just now that moves no bytes. The file is replaced at most once a second, and is gone when the work has ended.
+done just now that moves no bytes. The file is replaced at most once a second, and is gone when nothing is at work.
 
 Who reads it touches C(FILE.watched), so that work can end when nobody waits for it any more.
 """
@@ -48,6 +48,11 @@ class Meter:
             self._told = {"what": what, "done": 0, "total": total, "started": time.time()}
             self._write()
 
+    def end(self) -> None:
+        with self._lock:
+            self._told = {}
+            self._remove(self._path)
+
     def advance(self, count: int) -> None:
         with self._lock:
             if self._told:
@@ -68,11 +73,8 @@ class Meter:
         return time.time() - seen < _PATIENCE
 
     def close(self) -> None:
-        with self._lock:
-            self._told = {}
-            for path in (self._path, self._path + WATCHED):
-                with contextlib.suppress(OSError):
-                    self._files.remove(path)
+        self.end()
+        self._remove(self._path + WATCHED)
 
     def _write_sometimes(self) -> None:
         if time.monotonic() - self._written >= _PAUSE:
@@ -83,6 +85,10 @@ class Meter:
         self._written = time.monotonic()
         with contextlib.suppress(OSError):
             self._files.note(self._path, json.dumps({**self._told, "updated": time.time()}).encode())
+
+    def _remove(self, path: str) -> None:
+        with contextlib.suppress(OSError):
+            self._files.remove(path)
 
 
 _meter: Meter | None = None  # of this process, while somebody wants to know
@@ -104,10 +110,17 @@ def told(files: Files) -> Iterator[None]:
         _meter = None
 
 
-def begin(what: str, total: int | None) -> None:
-    """Begin with a piece of work of I(total) bytes, as far as that is known: C(publish image office 1.1)."""
-    if _meter is not None:
-        _meter.begin(what, total)
+@contextlib.contextmanager
+def work(what: str, total: int | None) -> Iterator[None]:
+    """Tell that the block does this (C(publish image office 1.1)), about I(total) bytes, None when nobody knows."""
+    if _meter is None:
+        yield
+        return
+    _meter.begin(what, total)
+    try:
+        yield
+    finally:
+        _meter.end()
 
 
 def advance(count: int) -> None:
@@ -119,11 +132,16 @@ def advance(count: int) -> None:
 @contextlib.contextmanager
 def noted(text: str) -> Iterator[None]:
     """Tell that the block does this, which moves no bytes that could be counted: C(generalizing)."""
+    _note(text)
+    try:
+        yield
+    finally:
+        _note(None)
+
+
+def _note(text: str | None) -> None:
     if _meter is not None:
         _meter.update({"note": text}, at_once=True)
-    yield
-    if _meter is not None:
-        _meter.update({"note": None}, at_once=True)
 
 
 def reach(done: int, total: int | None = None, rate: int | None = None, note: str | None = None) -> None:

@@ -82,6 +82,7 @@ extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
   - goldsmith.images.actor
+  - goldsmith.images.progress
 seealso:
   - module: goldsmith.images.desktop_image
   - module: goldsmith.images.image_pool

@@ -80,6 +80,7 @@ extends_documentation_fragment:
   - goldsmith.images.libvirt
   - goldsmith.images.libvirt.changing
   - goldsmith.images.actor
+  - goldsmith.images.progress
 attributes:
   action:
     support: partial

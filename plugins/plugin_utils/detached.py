@@ -18,7 +18,7 @@ import shlex
 
 from ansible_collections.goldsmith.images.plugins.module_utils.progress import VARIABLE, WATCHED
 
-_PLACES = ("/run", "/tmp")  # noqa: S108 (a name that nobody can guess, and nobody else may enter)
+PLACES = ("/run", "/tmp")  # noqa: S108 (a name that nobody can guess, and nobody else may enter)
 _STILL = "still works in"
 _ENDED = "ended"
 
@@ -27,13 +27,16 @@ def starting(command: str, token: str, seconds: float, has_input: bool) -> str:
     """Return the command that begins I(command), and answers as it does when it ends within the seconds.
 
     After that it says where the command works, see L(place_in). I(has_input): it reads what the connection sends.
+    On a host without the tools for it, or without room for a directory, the command is run as ever.
     """
     job = f'{command} >"$0/out" 2>"$0/err" <&3 4>&-; echo $? >"$0/status.new"; mv "$0/status.new" "$0/status"'
-    tries = " || ".join(f"mkdir -m 700 {_directory(place, token)} 2>/dev/null" for place in _PLACES)
+    tools = " && ".join(f"command -v {tool} >/dev/null" for tool in ("flock", "setsid"))
+    tries = " || ".join(f"mkdir -m 700 {_directory(place, token)} 2>/dev/null" for place in PLACES)
     return "; ".join(
         (
-            f"{tries}; d={_directory(_PLACES[0], token)}",
-            f'[ -d "$d" ] || d={_directory(_PLACES[1], token)}',
+            f"{tries}; d={_directory(PLACES[0], token)}",
+            f'[ -d "$d" ] || d={_directory(PLACES[1], token)}',
+            f'{{ [ -d "$d" ] && {tools}; }} || {{ rmdir "$d" 2>/dev/null; {command}; exit $?; }}',
             f'export {VARIABLE}="$d/progress"',
             f"exec 3<{'&0' if has_input else '/dev/null'}",
             'exec 4>"$d/lock"',

@@ -84,7 +84,7 @@ class LongWork(OwnModule):
                 before = now
             pause = EVERY
         answer = _patiently(lambda: run(detached.fetching(place)))
-        _patiently(lambda: run(detached.removing(place)))
+        _tried(lambda: run(detached.removing(place)))  # what cannot be removed now goes with the next start of the host
         return answer
 
 

@@ -42,6 +42,11 @@ class Progress:
         start, done = (before.updated, before.done) if is_same else (self.started, 0)
         return (self.done - done) / (self.updated - start) if self.updated > start else None
 
+    def seconds_left(self) -> float | None:
+        """Return how long it still takes, if it goes on as it did in all: the rate of a moment would have it jump."""
+        rate = self.rate_since(None)
+        return (self.total - self.done) / rate if rate and self.total and self.total > self.done else None
+
 
 def line(host: str, now: Progress, before: Progress | None = None) -> str:
     """Return the line: C(hv2: publish image office 1.1: 43 %, 1.2 of 2.8 GiB, 310 MiB/s, 5 s left).
@@ -60,9 +65,8 @@ def _words(now: Progress, before: Progress | None) -> list[str]:
     done = min(now.done, now.total)
     unit, factor = _unit(now.total)
     told = [f"{100 * done // now.total} %", f"{_number(done / factor)} of {_number(now.total / factor)} {unit}", *moved]
-    if rate and done < now.total:
-        told.append(f"{duration((now.total - done) / rate)} left")
-    return told + noted
+    left = now.seconds_left()
+    return [*told, *([f"{duration(left)} left"] if left is not None else []), *noted]
 
 
 def size(count: float) -> str:

@@ -92,17 +92,11 @@ class Site:
         """Run a shell command on a host that does not answer on its network."""
         subprocess.run([LAB, "exec", host.name, command], check=True, capture_output=True)
 
-    def forget(self, name: str, *versions: str) -> None:
-        """Remove an image from all hosts, with what is on its way there."""
-        self._forget(list(self.hosts.values()), name, versions)
-
-    def forget_on_receivers(self, name: str, *versions: str) -> None:
-        self._forget(self.receivers, name, versions)
-
-    def _forget(self, hosts: Sequence[TestHost], name: str, versions: Sequence[str]) -> None:
-        for host in hosts:
-            for version in versions:
-                host.module("desktop_image", pool=POOL, name=name, version=version, state="absent", quarantine_days=0)
+    def forget(self, *versions: str, hosts: Sequence[str] = (SOURCE, *RECEIVERS)) -> None:
+        """Remove versions (C(office@1.0)) from the hosts, with what is on its way there."""
+        book = str(Path(__file__).with_name("forget.yml"))
+        play = self.play(book, hosts=hosts, distribute_pool=POOL, forgotten=versions)
+        assert play.status == 0, play.text
 
 
 def digest_on(host: TestHost, path: str) -> str:

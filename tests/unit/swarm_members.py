@@ -198,6 +198,6 @@ def looks() -> Iterator[None]:
 
 
 def free_port(address: str) -> int:
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as listener:
         listener.bind((address, 0))
         return listener.getsockname()[1]

@@ -76,6 +76,13 @@ def test_unsigned_version_has_no_signature(pool, shelf):
     assert shelf.document("office", "1.0", "manifest.json.sig") is None
 
 
+def test_of_a_disk_that_is_too_scattered_no_extents_are_told(pool, shelf, monkeypatch):
+    publish(pool, "office", "1.0", 8 * MIB, DATA)
+    monkeypatch.setattr(shelf_file, "_MOST_EXTENTS", 1)
+
+    assert shelf.document("office", "1.0", "disk0.extents") is None
+
+
 def test_layer_that_the_version_lacks_is_made_once(pool, shelf, tmp_path, monkeypatch):
     manifest = publish(pool, "office", "1.0", 8 * MIB, DATA, with_layer=False)
     layer = shelf.document("office", "1.0", "disk0.pieces")

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -338,10 +339,6 @@ def test_ranges_are_read_as_they_are_written():
     assert read_ranges(b"[]", 10) == []
 
 
-def test_question_that_is_too_long_is_not_read(deployment, client):
-    assert _posted(client, b" " * (web.LONGEST_QUESTION + 1))[0] == 413
-
-
 def test_disk_that_is_not_there_cannot_be_asked_for(deployment, client):
     with pytest.raises(NotFound, match=r"hv1 has no disk 1 of image office 1\.0"):
         client.ranges("office", "1.0", 1, [(0, 1)], lambda _offset, _part: None, lambda _count: None)
@@ -359,6 +356,7 @@ def test_range_beyond_the_end_is_the_callers_fault_and_named(deployment, client)
     [
         (b"PUT /v1/offers HTTP/1.1\r\n\r\n", b" 501 "),
         (b"POST /v1/offers HTTP/1.1\r\n\r\n", b" 411 "),
+        (b"POST /v1/offers HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (web.LONGEST_QUESTION + 1), b" 413 "),
         (b"POST /v1/offers HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b" 411 "),
         (b"POST /v1/offers HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", b" 411 "),
         (b"GET /v1/offers HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde", b" 400 "),
@@ -391,6 +389,26 @@ def test_one_address_gets_no_more_connections_than_its_share(deployment, monkeyp
         first.__exit__()
         _wait_until(lambda: deployment.server._connections[CLIENT] == 1)
         assert third.offers()
+
+
+def test_who_comes_when_all_connections_are_taken_waits_for_its_turn(deployment, client, monkeypatch):
+    monkeypatch.setattr(web, "_MOST_CONNECTIONS", 1)
+    waiting, is_free = threading.Event(), deployment.server._is_free
+
+    def seen() -> bool:
+        if not is_free():
+            waiting.set()
+        return is_free()
+
+    monkeypatch.setattr(deployment.server, "_is_free", seen)
+    assert client.offers()
+    with deployment.client(deployment.authority.host("hv3", CLIENT)) as second, ThreadPoolExecutor(1) as executor:
+        told = executor.submit(second.offers)
+        assert waiting.wait(5)
+
+        client.__exit__()
+
+        assert told.result(5)
 
 
 # What a peer does that is not one of ours, or that dies

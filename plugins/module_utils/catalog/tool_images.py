@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .. import progress
 from ..errors import BadInput, Damaged
 from .naming import tool_image_file, tool_record_file
 
@@ -164,6 +165,7 @@ def write_content(chunks: Iterable[bytes], path: str) -> str:
         for chunk in chunks:
             stream.write(chunk)
             digest.update(chunk)
+            progress.advance(len(chunk))
         stream.flush()
         os.fsync(stream.fileno())
     return digest.hexdigest()

@@ -9,6 +9,8 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from .. import progress
+
 _PIECE = 1024**2
 
 
@@ -41,6 +43,7 @@ class Sha256InBackground:
                 if not count:
                     break
                 digest.update(buffer[:count])
+                progress.advance(count)
         finally:
             os.close(descriptor)
         return digest.hexdigest()

@@ -10,11 +10,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from .. import progress
 from ..files import Files, sync_directory
 from . import qemu_img
 from .extents import raw_extents
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file until one of the two is written to
+_PIECE = 64 * 1024**2
 _CANNOT_SHARE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
 
 
@@ -56,7 +58,9 @@ def copy_whole(files: Files, source: str, path: str, mode: int = 0o600) -> None:
     Raises FileExistsError when the name is taken. A copy that failed is removed.
     """
     with _new_file(files, path, mode) as target:
-        if not share_blocks(source, target):
+        if share_blocks(source, target):
+            progress.advance(os.stat(source).st_blocks * 512)
+        else:
             _copy_data(source, target)
 
 
@@ -94,7 +98,8 @@ def _copy_data(source: str, target: int) -> None:
             os.lseek(target, extent.offset, os.SEEK_SET)
             position, end = extent.offset, extent.offset + extent.length
             while position < end:
-                count = os.sendfile(target, stream.fileno(), position, end - position)
+                count = os.sendfile(target, stream.fileno(), position, min(end - position, _PIECE))
                 if count == 0:
                     raise OSError(errno.EIO, "became shorter while it was copied", source)
                 position += count
+                progress.advance(count)

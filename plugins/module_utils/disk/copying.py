@@ -45,7 +45,7 @@ def copy_disk(files: Files, source: str, source_format: str, path: str) -> Tree:
         return _copy_and_hash(files, source, source_format, path)
     except ToolFailed:
         files.remove(path)
-    qemu_img.convert(files, source, source_format, path, "raw")
+    qemu_img.convert(files, source, source_format, path, "raw", space_needed(source, source_format))
     return tree_of_file(path)
 
 

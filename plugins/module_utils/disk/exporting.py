@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 
+from .. import progress
 from ..errors import Damaged
 from ..files import Files
 from . import qemu_img
@@ -68,6 +69,7 @@ def sha256_of_part(span: Span) -> str:
             if not piece:
                 raise Damaged(f"{span.path} became shorter while it was read; run again")
             digest.update(piece)
+            progress.advance(len(piece))
             left -= len(piece)
     return digest.hexdigest()
 

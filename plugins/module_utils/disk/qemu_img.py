@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .. import progress
 from ..commands import run_command, stream_command
 from ..errors import Damaged, ToolFailed
 from ..files import Files
@@ -20,6 +21,8 @@ from .sparse import write_all
 
 _SECTOR = 512
 _MAP_LINE = re.compile(r"^(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(?:0x)?([0-9a-f]+) +(/.+)\n$")
+
+_PROGRESS_LINE = re.compile(r"^ *\((\d+\.\d+)/100%\)$")
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,16 @@ def change_base(files: Files, path: str, base: str, base_format: str) -> None:
     run_command(["qemu-img", "rebase", "-q", "-u", "-f", "qcow2", "-b", base, "-F", base_format, files.permit(path)])
 
 
-def convert(files: Files, source: str, source_format: str, path: str, target_format: str) -> None:
+def convert(
+    files: Files, source: str, source_format: str, path: str, target_format: str, work: int | None = None
+) -> None:
     """Copy the guest-visible content of I(source) into the new file I(path), sparse, and flush it to the disk.
 
+    I(work) is how many bytes of data there are to copy, where that is not what the file itself holds.
     Raises ToolFailed when it does not succeed, OSError when the file system is full; then there is no file I(path).
     """
-    _convert(files, ["-f", source_format, "-O", target_format, source], path)
+    work = allocated_size(source) if work is None else work
+    _convert(files, ["-f", source_format, "-O", target_format, source], path, work)
 
 
 def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: str) -> None:
@@ -82,12 +89,13 @@ def convert_qcow2_in(files: Files, path: str, offset: int, length: int, target: 
         part["size"] = -(-length // _SECTOR) * _SECTOR
     source = "json:" + json.dumps({"driver": "qcow2", "backing": None, "file": part})
     _require_intact([source], f"the qcow2 disk at byte {offset} of {path}")
-    _convert(files, ["-O", "raw", source], target)
+    _convert(files, ["-O", "raw", source], target, length)
 
 
 def write_as(files: Files, source: str, path: str, form: Form) -> None:
     """Write the raw disk I(source) into the new file I(path), in the form, and flush it; raises as L(convert) does."""
-    _convert(files, ["-f", "raw", "-O", form.driver, *form.words, *["-c"] * form.packed, source], path)
+    words = ["-f", "raw", "-O", form.driver, *form.words, *["-c"] * form.packed, source]
+    _convert(files, words, path, allocated_size(source))
 
 
 def write_within(files: Files, source: str, path: str, offset: int, form: Form) -> None:
@@ -111,7 +119,7 @@ def write_within(files: Files, source: str, path: str, offset: int, form: Form) 
     name = path.replace(",", ",,")
     target_words = f"driver={form.driver},file.driver=raw,file.offset={offset},file.file.driver=file"
     words = ["-n", "--target-is-zero", *["-c"] * form.packed, "-f", "raw", "--target-image-opts", source]
-    _run_convert([*words, f"{target_words},file.file.filename={name}"], path)
+    _run_convert([*words, f"{target_words},file.file.filename={name}"], path, allocated_size(source))
     _flush(path)
 
 
@@ -129,29 +137,43 @@ def require_same(source: str, path: str, offset: int, length: int, driver: str) 
     if size != wanted:
         raise Damaged(f"{path} reads back as a disk of {size} bytes, and {wanted} were written; run again")
     disk = "json:" + json.dumps({"driver": "raw", "file": {"driver": "file", "filename": source}})
-    said = run_command(["qemu-img", "compare", disk, written], accepted=(0, 1))
+    said = _run_told("compare", [disk, written], allocated_size(source), accepted=(0, 1))
     if "identical" not in said:
         raise Damaged(
             f"{path} does not read back as it was written ({said.strip()}); look after the storage, and run again"
         )
 
 
-def _convert(files: Files, image: list[str], path: str) -> None:
+def _convert(files: Files, image: list[str], path: str, work: int) -> None:
     try:
-        _run_convert([*image, files.permit(path)], path)
+        _run_convert([*image, files.permit(path)], path, work)
     except (ToolFailed, OSError):
         files.remove(path)
         raise
     _flush(path)
 
 
-def _run_convert(words: list[str], path: str) -> None:
+def _run_convert(words: list[str], path: str, work: int) -> None:
     try:
-        run_command(["qemu-img", "convert", "-q", *words])
+        _run_told("convert", words, work)
     except ToolFailed as error:
         if os.strerror(errno.ENOSPC) in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
         raise
+
+
+def _run_told(command: str, words: list[str], work: int, accepted: tuple[int, ...] = (0,)) -> str:
+    """Run a command of qemu-img that says how far it is, I(work) bytes in the end, and return what else it says."""
+    said, done = "", 0
+    for line in stream_command(["qemu-img", command, "-p", *words], accepted):
+        match = _PROGRESS_LINE.match(line)
+        if match is None:
+            said += line
+        else:
+            reached = int(work * float(match[1]) / 100)
+            progress.advance(reached - done)
+            done = reached
+    return said
 
 
 def _flush(path: str) -> None:

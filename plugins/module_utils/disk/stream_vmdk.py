@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from .. import progress
 from ..errors import Refused
 from ..files import Files
 from .extents import by_chunk, raw_extents
@@ -170,7 +171,8 @@ def _packed_grains(source: str) -> Iterator[tuple[int, bytes]]:
     try:
         with ThreadPoolExecutor(threads) as executor:
             pending: deque[Future[list[tuple[int, bytes]]]] = deque()
-            for number, _parts in by_chunk(raw_extents(source), _CHUNK):
+            for number, parts in by_chunk(raw_extents(source), _CHUNK):
+                progress.advance(sum(part.length for part in parts))
                 pending.append(executor.submit(_pack, descriptor, number))
                 if len(pending) > 2 * threads:
                     yield from pending.popleft().result()

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
+from .. import progress
 from .extents import by_chunk
 from .formats.layout import BLOCK, Run, unpacked
 from .merkle import CHUNK, StreamDigest
@@ -85,6 +86,7 @@ def write_stream(pieces: Iterable[tuple[int, bytes]], target: Target, digest: St
     start = filled = 0
     for offset, piece in pieces:
         rest = memoryview(piece)
+        progress.advance(len(rest))
         while rest:
             if offset >= start + _CHUNK:
                 _write_chunk(target, start, buffer[:filled], digest)
@@ -121,6 +123,7 @@ class _Copier:
             at = part.start - start
             buffer[position:at] = bytes(at - position)
             _fill(self._reader, part, buffer[at : at + part.length])
+            progress.advance(part.length)
             position = at + part.length
         buffer[position:] = bytes(len(buffer) - position)
         write_data(self._target, start, buffer)

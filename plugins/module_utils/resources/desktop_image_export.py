@@ -29,6 +29,7 @@ from .desktop_image_export_work import (
     manifest_sha256,
     remove_leftover,
     set_access,
+    work_of,
     write_checksum,
 )
 
@@ -143,6 +144,7 @@ class DesktopImageExport:
             {state.target.path: _told(state) for state in missing if state.found.exists} or None,
             {state.target.path: state.target.words for state in missing},
             f"to {current.directory}: {', '.join(f'{state.target.file}, {state.target.words}' for state in missing)}",
+            work=work_of(manifest, [state.target for state in missing], desired.verify),
         )
 
     def _plan_beside(self, desired: Desired, state: TargetState, subject: str) -> Iterator[Change]:

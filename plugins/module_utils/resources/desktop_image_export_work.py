@@ -55,6 +55,19 @@ def export(
                 _write(store, manifest, state, access, verify)
 
 
+def work_of(manifest: Manifest, targets: Sequence[Target], verify: bool) -> int:
+    """Return about how many bytes are read: disks to check them, write them and read them back, files for checksums."""
+    total = 0
+    for target in targets:
+        if target.origin.part == NVRAM:
+            continue
+        disks = manifest.disks if target.disk is None else (manifest.disks[target.disk],)
+        is_full = target.origin.format == "raw" or target.origin.subformat == "fixed"
+        total += sum(disk.allocated for disk in disks) * (3 if verify else 2)
+        total += sum(disk.virtual_size for disk in disks) if is_full else target.space
+    return total
+
+
 def write_checksum(files: Files, path: str, sha256: str, access: Access) -> None:
     files.write(checksum_file(path), checksum_line(path, sha256).encode(), access.mode)
     set_access(files, checksum_file(path), access)

@@ -64,6 +64,10 @@ class BundleContents:
         return sum(disk.space for disk in self.disks.values()) + others
 
     @property
+    def work(self) -> int:
+        return self.space
+
+    @property
     def detail(self) -> str:
         sizes = ", ".join(human_size(disk.virtual_size) for disk in self.disks.values())
         provenance = self.manifest.provenance

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from .. import progress
 from ..catalog.manifest import Firmware, Manifest, ManifestDisk, Provenance, SourceDisk
 from ..catalog.naming import Version, disk_file, pieces_file
 from ..catalog.store import Store
@@ -55,6 +56,10 @@ class DiskContents:
         return self.disk.space
 
     @property
+    def work(self) -> int:
+        return self.disk.space * 2 if self.operations else self.disk.space
+
+    @property
     def detail(self) -> str:
         words = f"{self.disk.format} disk {self.source.path}, {human_size(self.disk.virtual_size)}"
         if self.hardware.os_profile != self.os:
@@ -86,7 +91,8 @@ class DiskContents:
         path = written[name] = store.staging_path(self.image, self.version, name)
         tree = original = foreign.convert_and_hash(store.files, self.disk, path)
         if self.operations:
-            sysprep.generalize(store.files, [path], self.operations, usable_virt_type(host) == "kvm")
+            with progress.noted("generalizing"):
+                sysprep.generalize(store.files, [path], self.operations, usable_virt_type(host) == "kvm")
             copying.flush(path)
             tree = merkle.tree_of_file(path)
         layer = pieces_file(self.image, self.version, 0)

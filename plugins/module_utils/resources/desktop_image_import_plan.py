@@ -51,7 +51,9 @@ def plan_import(host: Host, desired: Desired, current: Current, sign: Callable[[
         refresh_pool(host, desired.pool)
 
     after = {**contents.summary, "state": "deployment_done"}
-    yield Change("import", desired.subject, apply, None, after, contents.detail)
+    checksummed = contents.source.size if desired.request.checksum else 0
+    work = contents.work + checksummed
+    yield Change("import", desired.subject, apply, None, after, contents.detail, work=work)
     key = current.signing_key
     if key is not None and not contents.is_signed:
         yield Change("sign", desired.subject, sign, {"signed": None}, {"signed": key}, f"with the key {key}")

@@ -41,7 +41,8 @@ class Writing:
 class Contents(Protocol):
     """What a file holds that is imported: everything was looked up and checked, nothing is written yet.
 
-    I(space) is how many bytes it takes up at most; I(summary) is for the diff, I(detail) for the sentence.
+    I(space) is how many bytes it takes up at most, I(work) how many are read for it, about; I(summary) is for the diff,
+    I(detail) for the sentence.
     """
 
     image: str
@@ -53,6 +54,7 @@ class Contents(Protocol):
     summary: dict[str, object]
     detail: str
     space: int
+    work: int
 
     def write(self, host: Host, store: Store, written: dict[str, str], sha256: str | None) -> Writing:
         """Write the files of the version; I(written) gets the path of each by its final name, before it is there.

@@ -37,6 +37,7 @@ _FACTS = (
     "seconds",
 )
 # What a copy is called, by what came of the question what to do and of the job that did it.
+_STATES_OF_JOBS = {"retry_pending": "retry_pending", "cancelled": "retry_pending", "refused": "failed"}
 _STATES = {PRESENT: "available", REFUSED: "refused", NOT_SELECTED: "not_selected", IMPOSSIBLE: "failed", WANTED: None}
 
 
@@ -179,14 +180,13 @@ class DistributedImages:
             "missing": version.missing,
             "base": version.base,
         }
-        if job is None or version.outcome not in (WANTED, PRESENT):
+        is_told = version.outcome in (WANTED, PRESENT) and not (version.outcome == WANTED and _is_over(job))
+        if job is None or not is_told:
             return copy
         copy |= {"method": job["method"], **{name: job[name] for name in _FACTS}}
         if version.outcome == WANTED:
-            copy["state"] = "replicating" if job["state"] not in ENDED else "retry_pending"
+            copy["state"] = _STATES_OF_JOBS.get(job["state"], "replicating")
             copy["reason"] = job["last_error"]
-            if job["state"] == "refused":
-                copy["state"] = "failed"
         return copy
 
     def _fetch(self, desired: Desired, wanted: list[Version], version: Version) -> object:
@@ -228,6 +228,11 @@ class DistributedImages:
             return SKIPPED  # the record follows by itself when the version is here
         ask({"do": "follow", "pool": desired.pool, "source": desired.source, "image": image, "actor": desired.actor})
         return None
+
+
+def _is_over(job: dict[str, Any] | None) -> bool:
+    """Whether the job says nothing of a version that is not here: it brought one that was removed since."""
+    return job is not None and job["state"] == AVAILABLE
 
 
 def _order(desired: Desired, version: Version) -> Order:

@@ -155,7 +155,8 @@ class ImagePoolClean:
                 if copy.scrub_age is not None and not copy.scrub_holds:
                     last = "its files were written since the last time"
                 detail = f"{last}, {human_size(copy.allocated)} to read"
-                yield self._change("scrub", f"image {manifest.image} {manifest.version}", act, detail=detail)
+                subject = f"image {manifest.image} {manifest.version}"
+                yield self._change("scrub", subject, act, detail=detail, work=copy.allocated)
 
     def _change(
         self,
@@ -165,8 +166,10 @@ class ImagePoolClean:
         before: Any = None,
         after: Any = None,
         detail: str = "",
+        work: int = 0,
     ) -> Change:
-        return Change(verb, subject, lambda: self._unless_in_the_way(f"{verb} {subject}", act), before, after, detail)
+        apply = functools.partial(self._unless_in_the_way, f"{verb} {subject}", act)
+        return Change(verb, subject, apply, before, after, detail, work=work)
 
     def _unless_in_the_way(self, sentence: str, act: Callable[[], object]) -> object:
         """Do it, unless somebody works on the thing, uses it or has done it already: then it waits for the next run."""

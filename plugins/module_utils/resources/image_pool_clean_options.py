@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .. import actor
+from .. import actor, progress
 from ..catalog.naming import check_image_name, check_name
 from ..catalog.quarantine import DEFAULT_DAYS
 from ..errors import BadInput
@@ -25,6 +25,7 @@ OPTIONS = {
     "scrub_rate": {"type": "str"},
     "scrub_older_than": {"type": "int", "default": 30},
     **actor.OPTIONS,
+    **progress.OPTIONS,
 }
 
 HOUR, DAY = 3600, 86400  # seconds

@@ -168,6 +168,7 @@ class SourceVm:
             blueprint.summary,
             blueprint.detail,
             notes=blueprint.notes,
+            work=sum(file.work for file in blueprint.files),
         )
         if blueprint.vm is not None:
             yield from self._plan_existing(desired, current, blueprint.vm)

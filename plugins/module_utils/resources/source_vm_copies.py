@@ -31,6 +31,10 @@ class WholeCopy:
         """How many bytes the copy takes up at most."""
         return qemu_img.allocated_size(self.source)
 
+    @property
+    def work(self) -> int:
+        return self.space
+
     def write(self, files: Files, partial: str) -> None:
         copy_whole(files, self.source, partial)
 
@@ -52,8 +56,12 @@ class FlatCopy:
     def space(self) -> int:
         return copying.space_needed(self.source, "qcow2")
 
+    @property
+    def work(self) -> int:
+        return self.space
+
     def write(self, files: Files, partial: str) -> None:
-        qemu_img.convert(files, self.source, "qcow2", partial, "qcow2")
+        qemu_img.convert(files, self.source, "qcow2", partial, "qcow2", self.space)
 
 
 def require_space_for(copies: Iterable[WholeCopy | FlatCopy], pool_path: str, purpose: str) -> None:

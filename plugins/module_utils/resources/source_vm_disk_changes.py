@@ -167,7 +167,7 @@ def _addition(host: Host, vm: SourceVmState, disk: SourceDisk, bus: str, pool_pa
     name = vm.domain.name
     change = Change(
         "add", f"disk {disk.path} to source VM {name}", lambda: add(host, name, disk, bus, pool_path),
-        None, disk.path, f"{disk.story.partition(': ')[2]}, on bus {bus}",
+        None, disk.path, f"{disk.story.partition(': ')[2]}, on bus {bus}", work=disk.work,
     )  # fmt: skip
     return Difference(change, needs_power_off=not _is_live(vm, bus, has_slot))
 

@@ -41,6 +41,10 @@ class NewFile(Protocol):
     def story(self) -> str:
         """What becomes of it, for reading."""
 
+    @property
+    def work(self) -> int:
+        """About how many bytes are copied to make it."""
+
     def write(self, files: Files, partial: str) -> None:
         """Make it, whole and flushed, at the path I(partial), where nothing is."""
 
@@ -60,6 +64,10 @@ class SourceDisk:
         if request.copy_from:
             return f"{self.path}: copy of {request.copy_from}" + (f", grown to {size}" if size else "")
         return f"{self.path}: adopted" if request.path else f"{self.path}: new, {size}"
+
+    @property
+    def work(self) -> int:
+        return qemu_img.allocated_size(self.request.copy_from) if self.request.copy_from else 0
 
     def write(self, files: Files, partial: str) -> None:
         request = self.request

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from .. import progress
 from ..appliance.model import Disk, System
 from ..appliance.reading import Appliance, read_appliance
 from ..desktop_types import require
@@ -48,6 +49,10 @@ class ImportedDisk:
     def story(self) -> str:
         disk = self.disk
         return f"{self.path}: {disk.format} disk {disk.content.name}, {human_size(disk.virtual_size)}"
+
+    @property
+    def work(self) -> int:
+        return self.disk.space
 
     def write(self, files: Files, partial: str) -> None:
         foreign.convert(files, self.disk, partial)
@@ -204,4 +209,5 @@ def _verified_and_converted(host: Host, appliance: Appliance | None, converted: 
         if digests is not None:
             digests.result()
     if converted:
-        guest_conversion.convert_guest(host.files, converted, usable_virt_type(host) == "kvm")
+        with progress.noted("converting the guest"):
+            guest_conversion.convert_guest(host.files, converted, usable_virt_type(host) == "kvm")

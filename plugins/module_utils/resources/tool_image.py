@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import actor
+from .. import actor, progress
 from ..catalog import tool_images
 from ..catalog.audit import AuditLog
 from ..catalog.naming import PARTIAL, check_name, tool_image_file, tool_record_file
@@ -39,6 +39,7 @@ OPTIONS = {
     "version": {"type": "str"},
     "description": {"type": "str"},
     **actor.OPTIONS,
+    **progress.OPTIONS,
 }
 INFO_OPTIONS = {"pool": {"type": "str", "required": True}, "name": {"type": "str"}}
 
@@ -115,12 +116,16 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What is there: the tool image, whether its content is the wanted one, files without an ISO, who mounts it."""
+    """What is there: the tool image, whether its content is the wanted one, files without an ISO, who mounts it.
+
+    I(size) is that of the content that is to come, in bytes, where somebody tells it.
+    """
 
     image: ToolImage | None = None
     is_wanted: bool = False
     leftovers: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    size: int | None = None
 
 
 class ToolImageInPool:
@@ -142,10 +147,11 @@ class ToolImageInPool:
         if not desired.present:
             return Current(image, leftovers=tuple(_leftovers(directory, desired.name)), users=users)
         is_wanted = self._is_wanted(desired, image)
+        size = None
         if not is_wanted:
-            offered = desired.content.size() if desired.content else None
-            require_space(directory, desired.size or offered or 0, desired.subject)
-        return Current(image, is_wanted, users=users)
+            size = desired.size or (desired.content.size() if desired.content else None)
+            require_space(directory, size or 0, desired.subject)
+        return Current(image, is_wanted, users=users, size=size)
 
     def audit_log(self, desired: Desired, current: Current) -> AuditLog | None:
         """Return the log of the pool, or None where nothing will change: it asks for the content, or is not there."""
@@ -201,6 +207,7 @@ class ToolImageInPool:
                 _told(image) if image else None,
                 after,
                 f"from {desired.source}",
+                work=current.size,
             )
         elif not image.is_as_recorded:
             yield Change(

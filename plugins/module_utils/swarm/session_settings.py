@@ -44,7 +44,6 @@ _GENEROSITY = {
     "choking_algorithm": _FIXED_SLOTS,
     "seed_choking_algorithm": _FASTEST_FIRST,
     "connections_limit": 8000,
-    "active_limit": -1,
 }
 
 # A host that was away, or whose certificate was renewed, is looked for again within seconds, for as long as it takes.
@@ -62,13 +61,13 @@ _DEATH = {
     "peer_timeout": 40,
 }
 
-# A short queue of requests: what is asked for of one peer cannot be had from another that has got it meanwhile, and is
-# fetched twice near the end. A second's worth keeps a fast line busy.
-_THROUGHPUT = {
+# Little on its way from each peer, 1 MiB: what is asked for of one cannot be had from another that has it by now,
+# and comes twice near the end; what is in a sender's buffer cannot be taken back. A small difference is all end.
+_SHORT_QUEUES = {
     "request_queue_time": 1,
-    "max_out_request_queue": 250,
-    "max_allowed_in_request_queue": 3000,
-    "send_buffer_watermark": 2 * 1024 * 1024,
+    "max_out_request_queue": 64,
+    "send_buffer_watermark": 128 * 1024,
+    "send_buffer_low_watermark": 64 * 1024,
 }
 
 _REPORTING = {
@@ -84,4 +83,4 @@ def settings(address: str, port: int) -> dict[str, Any]:
     """
     host = f"[{address}]" if ":" in address else address
     own = {"listen_interfaces": f"{host}:{port}s", "outgoing_interfaces": address}
-    return own | _SILENCE | _ONE_PORT | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _DEATH | _THROUGHPUT | _REPORTING
+    return own | _SILENCE | _ONE_PORT | _TRANSPORT | _GENEROSITY | _PERSISTENCE | _DEATH | _SHORT_QUEUES | _REPORTING

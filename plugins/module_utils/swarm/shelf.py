@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -40,6 +41,7 @@ from .documents import MANIFEST, NVRAM, SIGNATURE
 
 _OF_DISK = re.compile(r"disk(0|[1-9]\d?)\.(pieces|extents)")
 _LAYER_SUFFIX = ".pieces"
+_MOST_EXTENTS = 1_000_000  # of a disk that is more scattered nothing is told: its pieces are asked for whole
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,9 @@ def _layer_name(disk: ManifestDisk) -> str:
     return disk.digest[len(PREFIX) :] + _LAYER_SUFFIX
 
 
-def _extents(path: str) -> bytes:
-    return json.dumps([[extent.start, extent.length] for extent in raw_extents(path)]).encode()
+def _extents(path: str) -> bytes | None:
+    found = [[extent.start, extent.length] for extent in itertools.islice(raw_extents(path), _MOST_EXTENTS + 1)]
+    return None if len(found) > _MOST_EXTENTS else json.dumps(found).encode()
 
 
 def _content(path: str) -> bytes:

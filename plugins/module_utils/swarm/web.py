@@ -37,6 +37,7 @@ Pace = Callable[[str, int], object]
 _HANDSHAKE = 10.0  # seconds without a byte
 _IDLE = 30.0  # seconds in which a peer asks nothing, or takes nothing
 _MOST_CONNECTIONS = 128
+_QUEUE = 5.0  # seconds that a peer waits for its turn, when there are so many
 _MOST_OF_ONE = 8  # connections of one address
 _VERSION = re.compile(r"/v1/versions/([^/@]+)@([^/@]+)/([^/]+)")
 _RANGES = re.compile(r"/v1/versions/([^/@]+)@([^/@]+)/disk(0|[1-9]\d?)/ranges")
@@ -56,7 +57,7 @@ class CatalogueServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    request_queue_size = 512
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class CatalogueServer(socketserver.ThreadingTCPServer):
         self._context = context
         self._connections: Counter[str] = Counter()
         self._given: Counter[tuple[str, str]] = Counter()
-        self._lock = threading.Lock()
+        self._freed = threading.Condition()  # guards the counts; notified when a connection ends
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Conversation)
 
@@ -89,45 +90,50 @@ class CatalogueServer(socketserver.ThreadingTCPServer):
         self.server_close()
 
     def count_sent(self, count: int) -> None:
-        with self._lock:
+        with self._freed:
             self.sent += count
 
     @contextlib.contextmanager
     def giving(self, path: str, address: str) -> Iterator[None]:
         """Remember for the block that the address takes the file I(path)."""
-        with self._lock:
+        with self._freed:
             self._given[path, address] += 1
         try:
             yield
         finally:
-            with self._lock:
+            with self._freed:
                 self._given -= Counter([(path, address)])
 
     def takers(self) -> list[tuple[str, str]]:
         """Return the files that are being taken at this moment, each with the address that takes it."""
-        with self._lock:
+        with self._freed:
             return list(self._given)
 
     def verify_request(self, request: socket.socket, client_address: tuple[str, int]) -> bool:
         return self.admitted(client_address[0])
 
     def process_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
-        """Give the connection its thread; hang up when there are too many, or too many of this address."""
+        """Give the connection its thread, when it is its turn; hang up on an address that has its share."""
         address = client_address[0]
-        with self._lock:
-            is_free = self._connections[address] < _MOST_OF_ONE and sum(self._connections.values()) < _MOST_CONNECTIONS
-            self._connections[address] += is_free
-        if is_free:
+        with self._freed:
+            has_share = self._connections[address] >= _MOST_OF_ONE
+            is_admitted = not has_share and self._freed.wait_for(self._is_free, _QUEUE)
+            self._connections[address] += is_admitted
+        if is_admitted:
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
+
+    def _is_free(self) -> bool:
+        return sum(self._connections.values()) < _MOST_CONNECTIONS
 
     def process_request_thread(self, request: socket.socket, client_address: tuple[str, int]) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            with self._lock:
+            with self._freed:
                 self._connections -= Counter([client_address[0]])
+                self._freed.notify()
 
     def finish_request(self, request: socket.socket, client_address: tuple[str, int]) -> None:
         """Speak TLS, then HTTP. The handshake is done here, in the thread of the connection: it may take its time."""
