@@ -119,10 +119,12 @@ def _unchanged(fleet: Fleet) -> list[Figure]:
     _forget_versions(fleet)
     fleet.shape("off")
     fleet.write_disk(MIB)
-    for number in range(VERSIONS):
-        fleet.publish(f"3.{number}")
+    versions = [f"3.{number}" for number in range(VERSIONS)]
+    for version in versions:
+        fleet.change_disk(MIB, 1)
+        fleet.publish(version)
     six = fleet.receivers[:RECEIVERS]
-    images = [{"name": "office", "version": f"3.{number}"} for number in range(VERSIONS)]
+    images = [{"name": "office", "version": version} for version in versions]
     options = {
         "distribute_pool": POOL, "distribute_source_host": fleet.source, "distribute_images": images,
         "distribute_progress": False,

@@ -23,7 +23,7 @@ from stage import MIB, task
 
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from goldlab.host import Host
+from goldlab.host import PODS, Host
 from goldlab.lab import Lab
 from goldlab.links import Traffic, bits
 from goldlab.wiring import Wiring
@@ -56,11 +56,12 @@ class Fleet:
 
     def shape(self, rate: str, to_other_pod: str = "off") -> None:
         """Give every link a rate as tc writes it (C(off): none), and its way to the other pod another one."""
-        for number, host in enumerate(self.hosts, 1):
+        for host in self.hosts:
             self._wiring.link(host, None)
             self._wiring.link(host, bits(rate))
             if to_other_pod != "off":
-                self._wiring.link(host, bits(to_other_pod), "pod-b" if number % 2 else "pod-a")
+                (other,) = [pod for pod in PODS if pod != self._pod(host)]
+                self._wiring.link(host, bits(to_other_pod), other)
 
     def traffic(self) -> dict[str, Traffic]:
         """Bytes over each link since it was shaped."""
@@ -72,12 +73,15 @@ class Fleet:
             count
             for host, traffic in self.traffic().items()
             for other, count in traffic.to.items()
-            if _number(host) % 2 != _number(other) % 2
+            if self._pod(host) != self._pod(other)
         )
 
     def address(self, host: str) -> str:
         """Return the address of a host."""
         return Host.named(host, self._lab.subnet()).address
+
+    def _pod(self, host: str) -> str:
+        return Host.named(host, self._lab.subnet()).pod
 
     def network_of(self, host: str) -> tuple[str, ...]:
         """Return the beginning of a command that a program of this machine runs in the network of a host."""
@@ -133,17 +137,14 @@ class Fleet:
             f"dd if=/dev/urandom of={DISK} bs=64k count=1 seek=$((piece * 16 + 3)) conv=notrunc status=none; done",
         )
 
-    def publish(self, version: str, image: str = "office") -> None:
-        """Publish the disk as a version, on the source."""
+    def publish(self, version: str) -> None:
+        """Publish the disk as a version of the image office, on the source."""
         options = {"desktop_type": "vdi", "os": "debian12", "src": DISK, "src_format": "raw", "publish": True}
-        self.play(
-            [
-                task("image_pool", name=POOL, path=POOL_PATH),
-                task("desktop_image", pool=POOL, name=image, version=version, **options),
-            ],
-            [self.source],
-            expect_changed=True,
-        )
+        tasks = [
+            task("image_pool", name=POOL, path=POOL_PATH),
+            task("desktop_image", pool=POOL, name="office", version=version, **options),
+        ]
+        self.play(tasks, [self.source], expect_changed=True)
 
     def pages_in_memory(self, host: str) -> int:
         """Return how many pages of the disks in the host's pool the machine has in memory."""
@@ -172,7 +173,3 @@ def _pages_in_memory(path: Path) -> int:
         if libc.syscall(_CACHESTAT, stream.fileno(), whole, answer, 0) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return answer[0]
-
-
-def _number(host: str) -> int:
-    return int(host.removeprefix("hv"))
