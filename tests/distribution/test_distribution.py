@@ -126,7 +126,7 @@ def test_hosts_that_are_not_to_have_an_image_get_nothing_and_are_told_why(site, 
 
 def test_full_host_is_refused_before_a_byte_moves_and_the_others_go_on(site, office):
     small = site.receivers[0]
-    small.run(f"mkdir -p /srv/small && mount -t tmpfs -o size=40M tmpfs {POOL_PATH}")
+    small.run(f"mount -t tmpfs -o size=40M tmpfs {POOL_PATH}; systemctl restart goldsmith-seed")
     try:
         play = site.distribute(distribute_images=[{"name": office}], distribute_method="swarm")
         assert play.status != 0
@@ -137,7 +137,7 @@ def test_full_host_is_refused_before_a_byte_moves_and_the_others_go_on(site, off
             assert site.versions(host, office) == {"1.0": "available"}
         assert small.run(f"ls -A {POOL_PATH}").strip() in ("", ".partial")
     finally:
-        small.run(f"umount {POOL_PATH}")
+        small.run(f"systemctl stop goldsmith-seed; umount {POOL_PATH}; systemctl start goldsmith-seed")
     again = site.distribute(distribute_images=[{"name": office}], distribute_method="swarm")
     assert again.status == 0, again.text
     assert site.versions(small, office) == {"1.0": "available"}
@@ -161,6 +161,8 @@ def test_markers_and_what_is_disabled_follow_the_source(site, office):
             "1.0": ("disabled", []),
             "1.1": ("available", ["stable"]),
         }
+    for host in site.hosts.values():
+        host.module("desktop_image", pool=POOL, name=office, remove_markers=["stable"])
 
 
 def test_host_that_was_off_fetches_what_was_ordered_when_it_comes_up(site, office):

@@ -108,7 +108,7 @@ class Daemon:
     def neighbours(self, order: Order) -> Sequence[Peer]:
         """Return whom this host connects to for the order: of those who take part in it."""
         taking_part = [peer for peer in self.config.peers if peer.name in {order.source, *order.receivers}]
-        away = self.presence.away(self.config.me, taking_part)
+        away = self.presence.away(self.config.me, taking_part, order.image, order.version)
         return neighbours(self.config.me, taking_part, order.source, self.config.connections, away)
 
     def nearest(self) -> Sequence[Peer]:
