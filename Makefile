@@ -101,7 +101,7 @@ demo-test: setup collection ## the demo on a test host, twice, and its removal
 .PHONY: bench
 bench: ## measure against peers; writes build/bench.json
 	@tools/setup .venv controller image-host
-	@tools/setup build/venv-bench bench image-host bench
+	@tools/setup build/venv-bench bench image-host bench lab seed
 	@tools/build-collection
 	@tools/start-libvirt
 	@build/venv-bench/bin/python benchmarks/bench.py

@@ -14,7 +14,17 @@ from pathlib import Path
 
 from measure import ROOT, Figure
 
-BENCHMARKS = ("desktops", "catalogue", "publish", "foreign", "workflow", "memory", "hashing", "distribution")
+BENCHMARKS = (
+    "desktops",
+    "catalogue",
+    "publish",
+    "foreign",
+    "workflow",
+    "memory",
+    "hashing",
+    "distribution",
+    "piece_size",
+)
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 from goldlab.host import PODS, Host
 from goldlab.lab import Lab
 from goldlab.links import Traffic, bits
+from goldlab.process import LabError
 from goldlab.wiring import Wiring
 
 NAME = "bench"
@@ -45,8 +46,11 @@ class Fleet:
         self._wiring = Wiring(self._lab)
 
     def __enter__(self) -> Fleet:
-        self._lab.down()
-        self._lab.up(self.hosts, lambda _line: None)
+        try:
+            self._lab.down()
+            self._lab.up(self.hosts, lambda _line: None)
+        except LabError as error:
+            raise SystemExit(f"the test hosts of the benchmark: {error}") from None
         return self
 
     def __exit__(self, *_error: object) -> None:

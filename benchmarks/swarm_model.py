@@ -32,9 +32,9 @@ CONNECTIONS = 32
 SOURCE = "host-00000"
 TRIES = 12  # neighbours that a host looks at in a round before it lets the round pass
 
-# Measured by benchmarks/swarm_memory.py: what a session has of its own, MiB per GiB of a disk whose pieces it
-# sends or receives (libtorrent keeps the hashes of its blocks of 16 KiB), MiB a connection.
-BASE_MEMORY, MEMORY_OF_GIB, MEMORY_OF_CONNECTION = 15.0, 4.4, 5.6
+# Measured by benchmarks/swarm_memory.py, in MiB: the program itself, each GiB of a disk whose pieces travelled (of such
+# libtorrent keeps the hashes of all blocks of 16 KiB), each connection.
+BASE_MEMORY, MEMORY_OF_GIB, MEMORY_OF_CONNECTION = 15.0, 4.3, 1.1
 
 
 @dataclass(frozen=True)
