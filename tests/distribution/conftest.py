@@ -24,3 +24,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.members()
         made.forget("office@1.1", "office@1.0", "kiosk@1.0")  # of a run that was ended before it was through
         yield made
+
+
+@pytest.fixture(scope="session")
+def hv4(site: Site) -> TestHost:
+    return site.hosts["hv4"]
+
+
+@pytest.fixture(scope="session")
+def hv5(site: Site) -> TestHost:
+    return site.hosts["hv5"]

@@ -29,9 +29,9 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def images(hv1, hv2):
+def images(hv4, hv5):
     """Two hosts with the same version of image office, which marker stable is on."""
-    for host in (hv1, hv2):
+    for host in (hv4, hv5):
         remove(host)
         host.run(f"truncate -s 8M {DISK}; printf office | dd of={DISK} bs=1M seek=1 conv=notrunc status=none")
         host.module("image_pool", name=POOL, path=PATH)
@@ -41,14 +41,14 @@ def images(hv1, hv2):
             publish=True, markers=["stable"], hardware=hardware,
         )  # fmt: skip
     yield
-    for host in (hv1, hv2):
+    for host in (hv4, hv5):
         remove(host)
 
 
 @pytest.fixture
-def hosts(images, hv1, hv2):
-    yield hv1, hv2
-    for host in (hv1, hv2):
+def hosts(images, hv4, hv5):
+    yield hv4, hv5
+    for host in (hv4, hv5):
         host.module("desktop_pool", name="spread", state="absent", force=True, remove_data=True)
 
 
@@ -56,7 +56,7 @@ def hosts(images, hv1, hv2):
 def play(hosts, tmp_path) -> Play:
     """Runs role vdi with these I(desktops) on both hosts, or on some, and returns what came of it."""
 
-    def run(*arguments: str, on: str = "hv1,hv2", **desktops: Any) -> Played:
+    def run(*arguments: str, on: str = "hv4,hv5", **desktops: Any) -> Played:
         variables = {"vdi_image_pool": {"name": POOL}, "vdi_desktops": DESKTOPS | desktops}
         role = {"role": "goldsmith.images.vdi"}
         content = [{"hosts": on, "gather_facts": False, "become": True, "vars": variables, "roles": [role]}]
@@ -88,92 +88,92 @@ def numbers(host: Any) -> list[int]:
 
 
 def test_desktops_follow_the_hosts(hosts, play):
-    hv1, hv2 = hosts
+    hv4, hv5 = hosts
 
-    told = play("--check", hosts=["hv1"], count=4)
-    assert told.changed == {"hv1": 1, "hv2": 0}
-    assert (numbers(hv1), numbers(hv2)) == ([], [])
+    told = play("--check", hosts=["hv4"], count=4)
+    assert told.changed == {"hv4": 1, "hv5": 0}
+    assert (numbers(hv4), numbers(hv5)) == ([], [])
 
-    made = play(hosts=["hv1"], count=4)
+    made = play(hosts=["hv4"], count=4)
     assert not made.failed, made.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1, 2, 3, 4], [])
+    assert (numbers(hv4), numbers(hv5)) == ([1, 2, 3, 4], [])
 
     told = play("--check", hosts="all", count=4)
-    assert told.changed == {"hv1": 1, "hv2": 1}
+    assert told.changed == {"hv4": 1, "hv5": 1}
     joined = play("--tags", "desktops", hosts="all", count=4)
     assert not joined.failed, joined.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1, 2], [3, 4])
-    assert play(hosts="all", count=4).changed == {"hv1": 0, "hv2": 0}
+    assert (numbers(hv4), numbers(hv5)) == ([1, 2], [3, 4])
+    assert play(hosts="all", count=4).changed == {"hv4": 0, "hv5": 0}
 
     grown = play(hosts="all", count=5)
     assert not grown.failed, grown.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1, 2, 5], [3, 4])
+    assert (numbers(hv4), numbers(hv5)) == ([1, 2, 5], [3, 4])
 
-    left = play(hosts=["hv2"], count=5)
+    left = play(hosts=["hv5"], count=5)
     assert not left.failed, left.printed
-    assert (numbers(hv1), numbers(hv2)) == ([], [1, 2, 3, 4, 5])
-    assert play(hosts=["hv2"], count=5).changed == {"hv1": 0, "hv2": 0}
+    assert (numbers(hv4), numbers(hv5)) == ([], [1, 2, 3, 4, 5])
+    assert play(hosts=["hv5"], count=5).changed == {"hv4": 0, "hv5": 0}
 
 
 def test_running_desktop_stays_until_it_is_shut_off(hosts, play):
-    hv1, hv2 = hosts
+    hv4, hv5 = hosts
     assert not play(hosts="all", count=2).failed
-    hv1.run("virsh start spread-001")
+    hv4.run("virsh start spread-001")
 
-    waits = play(hosts=["hv2"], count=2)
+    waits = play(hosts=["hv5"], count=2)
     assert not waits.failed, waits.printed
-    assert "hv1 gives up spread-001 once shut off and without snapshots" in waits.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1], [2])
+    assert "hv4 gives up spread-001 once shut off and without snapshots" in waits.printed
+    assert (numbers(hv4), numbers(hv5)) == ([1], [2])
 
-    hv1.run("virsh destroy spread-001")
-    assert not play(hosts=["hv2"], count=2).failed
-    assert (numbers(hv1), numbers(hv2)) == ([], [1, 2])
+    hv4.run("virsh destroy spread-001")
+    assert not play(hosts=["hv5"], count=2).failed
+    assert (numbers(hv4), numbers(hv5)) == ([], [1, 2])
 
 
 def test_what_users_stored_is_not_lost_without_consent(hosts, play):
-    hv1, hv2 = hosts
+    hv4, hv5 = hosts
     assert not play(hosts="all", count=2, persistent=True).failed
 
-    refused = play(hosts=["hv2"], count=2, persistent=True)
+    refused = play(hosts=["hv5"], count=2, persistent=True)
     assert refused.failed
-    assert "what users stored would be lost with spread-001 on hv1" in refused.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1], [2])
+    assert "what users stored would be lost with spread-001 on hv4" in refused.printed
+    assert (numbers(hv4), numbers(hv5)) == ([1], [2])
 
-    assert not play(hosts=["hv2"], count=2, persistent=True, move_persistent=True).failed
-    assert (numbers(hv1), numbers(hv2)) == ([], [1, 2])
+    assert not play(hosts=["hv5"], count=2, persistent=True, move_persistent=True).failed
+    assert (numbers(hv4), numbers(hv5)) == ([], [1, 2])
 
 
 def test_host_without_the_version_gets_no_desktops(hosts, play):
-    hv1, hv2 = hosts
-    hv1.module("desktop_image", pool=POOL, name="office", remove_markers=["stable"])
+    hv4, hv5 = hosts
+    hv4.module("desktop_image", pool=POOL, name="office", remove_markers=["stable"])
     try:
         made = play(hosts="all", count=3)
         assert not made.failed, made.printed
-        assert (numbers(hv1), numbers(hv2)) == ([], [1, 2, 3])
+        assert (numbers(hv4), numbers(hv5)) == ([], [1, 2, 3])
     finally:
-        hv1.module("desktop_image", pool=POOL, name="office", version="1.0", markers=["stable"])
+        hv4.module("desktop_image", pool=POOL, name="office", version="1.0", markers=["stable"])
 
 
 def test_nothing_is_made_twice_while_a_host_does_not_answer(hosts, play, tmp_path):
-    hv1, hv2 = hosts
+    hv4, hv5 = hosts
     assert not play(hosts="all", count=4).failed
 
-    without = play("--limit", "hv1", hosts=["hv1", "hv2"], count=6)
+    without = play("--limit", "hv4", hosts=["hv4", "hv5"], count=6)
     assert not without.failed, without.printed
-    assert "hv2 did not answer (it was not asked in this play)" in without.printed
+    assert "hv5 did not answer (it was not asked in this play)" in without.printed
     more = {"all": {"hosts": {"gone1": {"ansible_host": "127.0.0.1", "ansible_port": 1}}}}
     (tmp_path / "more.json").write_text(json.dumps(more))
-    down = play("-i", str(tmp_path / "more.json"), on="hv1,hv2,gone1", hosts="all", count=6)
+    down = play("-i", str(tmp_path / "more.json"), on="hv4,hv5,gone1", hosts="all", count=6)
     assert "gone1 did not answer (" in down.printed
     assert "none is made or moved" in down.printed
-    assert (numbers(hv1), numbers(hv2)) == ([1, 3], [2, 4])
+    assert (numbers(hv4), numbers(hv5)) == ([1, 3], [2, 4])
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "sentence"),
     [
-        (["--limit", "hv1"], {"hosts": "all"}, "all hosts of the play are not all hosts with --limit"),
-        ([], {"hosts": "hv1"}, "vdi_desktops.hosts: say all, or a list of names"),
+        (["--limit", "hv4"], {"hosts": "all"}, "all hosts of the play are not all hosts with --limit"),
+        ([], {"hosts": "hv4"}, "vdi_desktops.hosts: say all, or a list of names"),
     ],
     ids=["limit", "no list"],
 )
@@ -188,7 +188,7 @@ def test_what_cannot_be_spread_is_refused(hosts, play, arguments, options, sente
 def test_hosts_in_batches_are_refused(hosts, tmp_path):
     variables = {"vdi_image_pool": {"name": POOL}, "vdi_desktops": DESKTOPS | {"hosts": "all", "count": 2}}
     role = {"role": "goldsmith.images.vdi"}
-    batches = {"hosts": "hv1,hv2", "gather_facts": False, "become": True, "serial": 1}
+    batches = {"hosts": "hv4,hv5", "gather_facts": False, "become": True, "serial": 1}
     refused = _run(hosts[0], tmp_path, [batches | {"vars": variables, "roles": [role]}])
 
     assert refused.failed
@@ -197,9 +197,9 @@ def test_hosts_in_batches_are_refused(hosts, tmp_path):
 
 
 def test_more_memory_means_more_desktops(hosts, play):
-    hv1, hv2 = hosts
+    hv4, hv5 = hosts
 
     made = play(hosts="all", count=4, spread="free_memory")
 
     assert not made.failed, made.printed
-    assert sorted(numbers(hv1) + numbers(hv2)) == [1, 2, 3, 4]
+    assert sorted(numbers(hv4) + numbers(hv5)) == [1, 2, 3, 4]
