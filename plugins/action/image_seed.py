@@ -18,6 +18,7 @@ from ansible_collections.goldsmith.images.plugins.plugin_utils.authority import 
     Authority,
     make_authority,
     read_authority,
+    require_cryptography,
 )
 from ansible_collections.goldsmith.images.plugins.plugin_utils.seed_program import build_program
 
@@ -70,6 +71,7 @@ class ActionModule(ActionBase):
 
     def _authority(self, asked: dict[str, Any], directory: str) -> tuple[Authority | None, bool]:
         """Return the authority, None where check mode does not make it, and whether a run has to make it or did."""
+        require_cryptography()
         certificate, key = asked.get("ca_certificate"), asked.get("ca_key")
         if bool(certificate) != bool(key):
             raise BadInput(

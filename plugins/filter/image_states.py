@@ -53,7 +53,8 @@ EXAMPLES = r"""
 - name: Ask all hosts
   hosts: image_hosts
   tasks:
-    - goldsmith.images.desktop_image_info:
+    - name: Read the desktop images
+      goldsmith.images.desktop_image_info:
         pool: golden
       register: found
 

@@ -119,8 +119,17 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
+    description: Tells what would travel, and cannot write.
   diff_mode:
     support: full
+    description: Returns what differs, before and after, by subject.
+  platform:
+    support: full
+    description: Target operating systems.
+    platforms: posix
+  async:
+    support: full
+    description: Not needed, as the work is another program's.
 seealso:
   - module: goldsmith.images.image_seed
   - module: goldsmith.images.desktop_image

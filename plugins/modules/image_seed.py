@@ -141,6 +141,15 @@ options:
     description: Seconds without a byte after which a fetch has failed, to be tried again.
     type: int
     default: 120
+  trusted_signers:
+    description:
+      - Whose signatures are trusted, as lines of an allowed_signers file (C(ssh-keygen(1)), "ALLOWED SIGNERS"), or as
+        the absolute paths of such files on the host.
+      - With it, no version comes to the host that none of them signed, whoever ordered it. Members trust each other's
+        orders; this keeps what a stolen member offers from the others.
+      - Without it, versions come whether they are signed or not.
+    type: list
+    elements: str
   valid_days:
     description:
       - For how many days a certificate is valid. A host that is taken out of the inventory can use the one that it has
@@ -187,8 +196,6 @@ notes:
   - Needs root on the host.
 seealso:
   - module: goldsmith.images.image_seed_info
-  - plugin: goldsmith.images.seed
-    plugin_type: role
 author: goldsmith.images contributors (@goldsmith-images)
 """
 

@@ -17,14 +17,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from ..module_utils.errors import BadInput, Conflict, NotFound
+from ..module_utils.errors import BadInput, Conflict, NotFound, Unreachable
 from ..module_utils.files import Files
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    CRYPTOGRAPHY_MISSING = None
+except ImportError as error:
+    CRYPTOGRAPHY_MISSING = str(error)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -34,6 +39,14 @@ CERTIFICATE_FILE, KEY_FILE = "ca.pem", "ca.key"
 _SUBJECT = "goldsmith.images"
 _LIFETIME = timedelta(days=3650)
 _CLOCKS_DIFFER = timedelta(hours=1)  # so much earlier certificates begin: the host's clock may be behind
+
+
+def require_cryptography() -> None:
+    """Raise Unreachable where the library is missing on the controller, which ansible-core itself needs."""
+    if CRYPTOGRAPHY_MISSING is not None:
+        raise Unreachable(
+            f"the Python package cryptography is missing on the controller ({CRYPTOGRAPHY_MISSING}); install it"
+        )
 
 
 @dataclass(frozen=True)

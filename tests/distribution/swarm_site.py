@@ -52,8 +52,9 @@ class Site:
     def play(self, book: str, *options: str, hosts: Sequence[str] = (SOURCE, *RECEIVERS), **variables: Any) -> Played:
         """Run a playbook of the collection, or of a file, on the hosts."""
         command = ["ansible-playbook", "-i", self.inventory, book, *options, "--forks", "5", "--extra-vars"]
+        environment = TestHost.environment() | {"ANSIBLE_STDOUT_CALLBACK": "default"}
         command.append(json.dumps({"distribute_hosts": ",".join(hosts), **variables}))
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=TestHost.environment())
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         return Played(done.returncode, done.stdout + done.stderr)
 
     def distribute(self, *options: str, **variables: Any) -> Played:

@@ -126,7 +126,7 @@ def test_hosts_that_are_not_to_have_an_image_get_nothing_and_are_told_why(site, 
 
 def test_full_host_is_refused_before_a_byte_moves_and_the_others_go_on(site, office):
     small = site.receivers[0]
-    small.run(f"mkdir -p /srv/small && mount -t tmpfs -o size=40M tmpfs {POOL_PATH}")
+    small.run(f"mount -t tmpfs -o size=40M tmpfs {POOL_PATH}; systemctl restart goldsmith-seed")
     try:
         play = site.distribute(distribute_images=[{"name": office}], distribute_method="swarm")
         assert play.status != 0
@@ -137,7 +137,7 @@ def test_full_host_is_refused_before_a_byte_moves_and_the_others_go_on(site, off
             assert site.versions(host, office) == {"1.0": "available"}
         assert small.run(f"ls -A {POOL_PATH}").strip() in ("", ".partial")
     finally:
-        small.run(f"umount {POOL_PATH}")
+        small.run(f"systemctl stop goldsmith-seed; umount {POOL_PATH}; systemctl start goldsmith-seed")
     again = site.distribute(distribute_images=[{"name": office}], distribute_method="swarm")
     assert again.status == 0, again.text
     assert site.versions(small, office) == {"1.0": "available"}
@@ -161,6 +161,8 @@ def test_markers_and_what_is_disabled_follow_the_source(site, office):
             "1.0": ("disabled", []),
             "1.1": ("available", ["stable"]),
         }
+    for host in site.hosts.values():
+        host.module("desktop_image", pool=POOL, name=office, remove_markers=["stable"])
 
 
 def test_host_that_was_off_fetches_what_was_ordered_when_it_comes_up(site, office):
@@ -224,7 +226,7 @@ def test_progress_is_seen_every_few_seconds_and_can_be_silent(site, office):
             site.shape(host, "off")
 
 
-def test_cancelled_fetch_leaves_what_is_here_for_the_next_run(site, office):
+def test_killed_program_goes_on_from_what_is_here(site, office):
     host = site.receivers[0]
     site.shape(site.source, "8mbit")
     options = {"pool": POOL, "source_host": SOURCE, "name": office, "receivers": ["hv5"]}
@@ -239,7 +241,11 @@ def test_cancelled_fetch_leaves_what_is_here_for_the_next_run(site, office):
         host.run("systemctl kill --signal=KILL goldsmith-seed")
     finally:
         site.shape(site.source, "off")
-    result = site.until_here(host, lambda: host.module("image_distribute", **options))
+    deadline = time.monotonic() + 60
+    while host.module("image_seed_info")["status"] is None:
+        assert time.monotonic() < deadline, "systemd starts the program again"
+        time.sleep(0.5)
+    result = host.module("image_distribute", **options)
     assert site.versions(host, office) == {"1.0": "available"}
     assert result["copies"][0]["received"] is None or result["copies"][0]["received"] < DATA - 3 * MIB
 

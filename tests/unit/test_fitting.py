@@ -13,7 +13,13 @@ from office_versions import SIZE, publish
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.naming import Version
 from ansible_collections.goldsmith.images.plugins.module_utils.catalog.store import Store
 from ansible_collections.goldsmith.images.plugins.module_utils.disk.merkle import PIECE
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import Conflict, Damaged, NoSpace, Refused
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
+    Conflict,
+    Damaged,
+    NoSpace,
+    Refused,
+    Untrusted,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm import fitting
 from ansible_collections.goldsmith.images.plugins.module_utils.swarm.documents import digest_of_bytes, read_documents
@@ -134,12 +140,12 @@ def test_other_content_under_the_same_version_is_a_conflict(source, shelf):
 def test_rule_keeps_a_host_from_an_image(source, shelf, kind, machine, published, said):
     publish(source, **published)
     with pytest.raises(Refused, match=said):
-        require_fit(read_documents(Teller(shelf), "office", "1.0"), kind, machine, None)
+        require_fit(read_documents(Teller(shelf), "office", "1.0"), kind, machine, ())
 
 
 def test_endpoint_fetches_what_is_made_for_it(source, shelf):
     publish(source, desktop_type="voi")
-    require_fit(read_documents(Teller(shelf), "office", "1.0"), "endpoint", "x86_64", None)
+    require_fit(read_documents(Teller(shelf), "office", "1.0"), "endpoint", "x86_64", (None, None))
 
 
 def test_pieces_of_the_base_do_not_travel(source, shelf, here):
@@ -181,3 +187,12 @@ def test_too_little_space_is_refused_with_numbers(source, shelf, here, monkeypat
         require_room(here, documents, 0)
     require_room(here, documents, 1)
     assert SIZE > 65536, "holes need no space"
+
+
+def test_signature_is_asked_for_by_the_order_or_by_the_host(source, shelf):
+    publish(source)
+    documents = read_documents(Teller(shelf), "office", "1.0")
+    signers = ("it@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ",)
+    for trusted in ((signers, None), (None, signers)):
+        with pytest.raises(Untrusted, match="it is not signed"):
+            require_fit(documents, "image_host", "x86_64", trusted)

@@ -72,3 +72,8 @@ def test_what_a_crash_left_is_passed_over(book, tmp_path):
     assert os.stat(tmp_path / "orders").st_mode & 0o777 == 0o700
     book.forget(ORDER.key)
     assert book.all() == []
+
+
+def test_several_plays_add_their_receivers(book):
+    book.keep(ORDER)
+    assert book.joined(replace(ORDER, receivers=("hv9", "hv2"))).receivers == ("hv9", "hv2", "hv3")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalog import trust
 from ..catalog.naming import check_name
 from ..errors import BadInput
 from ..sizes import parse_size
@@ -45,6 +46,7 @@ OPTIONS = {
     "connections": {"type": "int", "default": 32},
     "poll": {"type": "int", "default": 300},
     "patience": {"type": "int", "default": 120},
+    **trust.OPTIONS,
     "valid_days": {"type": "int", "default": 30},
     "ca_directory": {"type": "str"},
     "ca_certificate": {"type": "str"},
@@ -107,6 +109,7 @@ class Desired:
                 connections=params["connections"],
                 poll=params["poll"],
                 patience=params["patience"],
+                trusted_signers=_signers(params["trusted_signers"]),
             ),
             pools=None if params["pools"] is None else _pools(params["pools"]),
             valid_days=params["valid_days"],
@@ -120,6 +123,11 @@ class Desired:
     def needs_libvirt(self) -> bool:
         """Whether libvirt is asked where a pool lies."""
         return (self.present and self.pools is None) or any(pool.path is None for pool in self.pools or ())
+
+
+def _signers(entries: list[str] | None) -> tuple[str, ...] | None:
+    trust.TrustedSigners.from_option(entries)
+    return None if entries is None else tuple(entries)
 
 
 def _peer(given: Mapping[str, Any], where: str) -> Peer:

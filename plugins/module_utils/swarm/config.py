@@ -81,6 +81,7 @@ class SeedConfig:
     I(labels) are the host's, for images that are only for some. I(max_fetches) is how many versions it fetches at a
     time, I(connections) how many peers of one swarm it looks for, I(poll) the seconds between two questions to its
     peers whether there is something for it, and I(patience) the seconds without a byte after which a fetch has failed.
+    Where I(trusted_signers) are given, no version comes here that none of them signed, whoever ordered it.
     """
 
     me: Peer
@@ -94,6 +95,7 @@ class SeedConfig:
     connections: int = 32
     poll: int = 300
     patience: int = 120
+    trusted_signers: tuple[str, ...] | None = None
     schema: int = SCHEMA
 
     def limits_at(self, now: time) -> Limits:
@@ -125,6 +127,7 @@ def _typed(document: dict[str, Any]) -> dict[str, Any]:
         "me": Peer(**document["me"]),
         "peers": tuple(Peer(**peer) for peer in document["peers"]),
         "limits": Limits(**document["limits"]),
+        "trusted_signers": None if document["trusted_signers"] is None else tuple(document["trusted_signers"]),
         "schedule": tuple(
             Window(window["start"], window["end"], Limits(**window["limits"])) for window in document["schedule"]
         ),

@@ -15,6 +15,7 @@ import platform
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -45,7 +46,7 @@ from .web import CatalogueServer
 LOG = logging.getLogger("goldsmith-seed")
 _TICK = 0.25  # seconds
 _HOUSEKEEPING = 2.0  # seconds between two looks at the pools and the clock
-_ASKED = 3  # peers that are asked for orders at a time
+_ASKED = 4  # peers that are asked for orders at a time
 
 
 class Daemon:
@@ -108,10 +109,16 @@ class Daemon:
     def neighbours(self, order: Order) -> Sequence[Peer]:
         """Return whom this host connects to for the order: of those who take part in it."""
         taking_part = [peer for peer in self.config.peers if peer.name in {order.source, *order.receivers}]
-        away = self.presence.away(self.config.me, taking_part)
+        away = self.presence.away(self.config.me, taking_part, order.image, order.version)
         return neighbours(self.config.me, taking_part, order.source, self.config.connections, away)
 
-    def nearest(self) -> Sequence[Peer]:
+    def nearest(self, order: Order) -> Sequence[Peer]:
+        """Return whom to ask for what is ordered, the nearest first of those who take part, then the others."""
+        taking_part = {order.source, *order.receivers}
+        return sorted(self.known(), key=lambda peer: peer.name not in taking_part)
+
+    def known(self) -> Sequence[Peer]:
+        """Return all hosts, the nearest first."""
         return nearest(self.config.me, self.config.peers)
 
     def pace(self, count: int) -> None:
@@ -134,7 +141,8 @@ class Daemon:
                 self._keep_up()
             if now >= next_poll:
                 next_poll = now + self.config.poll
-                self._ask_for_orders()
+                # Beside the loop: a host that is off is waited for.
+                threading.Thread(target=self._ask_for_orders, name="orders", daemon=True).start()
                 self.board.resume()
             time.sleep(_TICK)
         LOG.info("ends; what is unfinished goes on at the next start")
@@ -178,9 +186,9 @@ class Daemon:
             self.session.limit(limits, links)
 
     def _ask_for_orders(self) -> None:
-        """Take on what was ordered for this host while it was away, as far as its peers tell."""
-        me = self.config.me.name
-        for peer in list(self.nearest())[:_ASKED]:
+        """Take on what was ordered for this host while it was away, as far as some of its peers tell."""
+        me, peers = self.config.me.name, list(self.config.peers)
+        for peer in random.sample(peers, min(len(peers), _ASKED)):
             try:
                 with self.client(peer) as client:
                     told = [Order.from_dict(order, f"what {peer.name} tells") for order in client.orders()]
@@ -199,7 +207,7 @@ class Daemon:
         LOG.info("%s is here", order.subject)
         refresh_pool(order.pool)
         store = self.store_of(order.pool)
-        for peer in sorted(self.nearest(), key=lambda peer: peer.name != order.source):
+        for peer in sorted(self.nearest(order), key=lambda peer: peer.name != order.source)[:_ASKED]:
             with contextlib.suppress(Unreachable), self.client(peer) as client:
                 follow(store, client, order.image, order.actor)
                 return

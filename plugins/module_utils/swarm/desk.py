@@ -12,7 +12,6 @@ from typing import Any
 
 from ..catalog.audit import AuditLog, apply_all
 from ..catalog.store import Store
-from ..catalog.trust import TrustedSigners
 from ..changes import Change
 from ..collection import VERSION
 from ..errors import BadInput, NotFound, Unreachable
@@ -23,6 +22,8 @@ from .fetching import Surroundings
 from .following import followed, record_on, what_follows
 from .orders import Order, OrderBook
 from .planning import Planner, Question, Source, Wish
+
+_OTHERS = 4  # hosts that are asked where the source does not answer
 
 
 class Desk:
@@ -81,7 +82,7 @@ class Desk:
             if offer["pool"] == pool
         }
         wishes = tuple(Wish(**wish) for wish in question["images"])
-        trusted = TrustedSigners.from_option(question.get("trusted_signers"))
+        trusted = question.get("trusted_signers")
         planner = Planner(self._around.config, self._around.store_of(pool), here, self._around.architecture)
         with self._source(question["source"], wishes) as source:
             told = planner.answer(Question(pool, wishes, tuple(question["match_labels"]), trusted), source)
@@ -92,13 +93,13 @@ class Desk:
         return told
 
     def _fetch(self, question: dict[str, Any]) -> dict[str, Any]:
-        orders = [Order.from_dict(order, "the order") for order in question["orders"]]
+        orders = [self._book.joined(Order.from_dict(order, "the order")) for order in question["orders"]]
         return {"jobs": [self._board.take(order).result() for order in orders]}
 
     def _announce(self, question: dict[str, Any]) -> dict[str, Any]:
         """Keep orders that this host has fulfilled, or that are of versions it gives to others."""
         for document in question["orders"]:
-            self._book.keep(Order.from_dict(document, "the order"), fulfilled=True)
+            self._book.keep(self._book.joined(Order.from_dict(document, "the order")), fulfilled=True)
         return {}
 
     def _jobs(self, question: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ class Desk:
             yield Source(around.shelf, name)
             return
         is_named = bool(wishes) and all(wish.version for wish in wishes)
-        others = [peer for peer in around.nearest() if peer.name != name] if is_named else []
+        others = [peer for peer in around.known() if peer.name != name][:_OTHERS] if is_named else []
         refusals: list[str] = []
         for peer in [self._peer(name), *others]:
             with contextlib.ExitStack() as held:

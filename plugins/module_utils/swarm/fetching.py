@@ -20,7 +20,6 @@ from ..catalog.audit import AuditLog, apply_all
 from ..catalog.naming import Version, nvram_file, pieces_file, signature_file, transfer_disk_file, transfer_stem
 from ..catalog.store import Store
 from ..catalog.transfers import Transfer
-from ..catalog.trust import TrustedSigners
 from ..changes import Change
 from ..errors import Conflict, Damaged, FileFailed, ImagesError, NoSpace, Unreachable
 from ..sizes import human_size
@@ -39,6 +38,7 @@ from .torrent import Torrent
 _ROUNDS = 3  # how often pieces that turn out wrong on the disk are fetched again
 _LOOK = 0.2  # seconds between two looks at a transfer
 _CONNECT = 3.0  # seconds between two looks for peers
+_ASKED = 16  # hosts that are asked for one thing: each that is off costs ten seconds
 _SAVE = 5.0  # seconds between two notes of how far it is
 
 
@@ -64,7 +64,9 @@ class Surroundings(Protocol):
 
     def neighbours(self, order: Order) -> Sequence[Peer]: ...
 
-    def nearest(self) -> Sequence[Peer]: ...
+    def nearest(self, order: Order) -> Sequence[Peer]: ...
+
+    def known(self) -> Sequence[Peer]: ...
 
     def pace(self, count: int) -> None: ...
 
@@ -97,10 +99,9 @@ class Fetch:
             documents = self._documents()
             if self._is_here(documents):
                 return
-            trusted = TrustedSigners.from_option(
-                list(self._order.trusted_signers) if self._order.trusted_signers else None
-            )
-            require_fit(documents, self._around.config.kind, self._around.architecture, trusted)
+            config = self._around.config
+            trusted = (config.trusted_signers, self._order.trusted_signers)
+            require_fit(documents, config.kind, self._around.architecture, trusted)
             self._begin(documents)
             try:
                 self._bring(documents)
@@ -137,8 +138,9 @@ class Fetch:
             return error
 
     def _candidates(self) -> list[Peer]:
-        """Return whom to ask, the source first."""
-        return sorted(self._around.nearest(), key=lambda peer: peer.name != self._order.source)
+        """Return whom to ask for documents, the source first."""
+        nearest = self._around.nearest(self._order)
+        return sorted(nearest, key=lambda peer: peer.name != self._order.source)[:_ASKED]
 
     def _begin(self, documents: VersionDocuments) -> None:
         self._job.state = PREPARING
@@ -218,7 +220,7 @@ class Fetch:
             self._order.image,
             self._order.version,
             index,
-            self._around.nearest(),
+            self._around.nearest(self._order)[:_ASKED],
             self._around.client,
             self._around.pace,
             report,

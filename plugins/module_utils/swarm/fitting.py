@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..catalog.manifest import Manifest
@@ -44,8 +44,13 @@ class Difference:
     base: Version | None
 
 
-def require_fit(documents: VersionDocuments, kind: str, architecture: str, trusted: TrustedSigners | None) -> None:
-    """Raise Refused, naming the rule, when the version is not for such a host, and Untrusted when nobody vouches."""
+def require_fit(
+    documents: VersionDocuments, kind: str, architecture: str, trusted: Iterable[Sequence[str] | None]
+) -> None:
+    """Raise Refused, naming the rule, when the version is not for such a host, and Untrusted when nobody vouches.
+
+    I(trusted) are lists of trusted signers: one of each has to have signed it; None asks for nobody.
+    """
     manifest = documents.manifest
     require(_OPERATIONS.get(kind, "distribute to image hosts"), manifest.desktop_type, manifest.image, architecture)
     if manifest.architecture != architecture:
@@ -53,8 +58,10 @@ def require_fit(documents: VersionDocuments, kind: str, architecture: str, trust
             f"image {manifest.image} {manifest.version} is made for {manifest.architecture}, and this host is "
             f"{architecture}"
         )
-    if trusted is not None:
-        require_trusted(f"image {manifest.image} {manifest.version}", documents.data, documents.signature, trusted)
+    for entries in trusted:
+        signers = TrustedSigners.from_option(None if entries is None else list(entries))
+        if signers is not None:
+            require_trusted(f"image {manifest.image} {manifest.version}", documents.data, documents.signature, signers)
 
 
 def require_room(store: Store, documents: VersionDocuments, held: int) -> None:

@@ -116,6 +116,12 @@ class OrderBook:
             self._path(order.key), (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), 0o600
         )
 
+    def joined(self, order: Order) -> Order:
+        """Return the order for those, too, who were to receive the version before: each play adds some."""
+        kept = self.get(order.key)
+        before = kept.order.receivers if kept else ()
+        return replace(order, receivers=tuple(dict.fromkeys([*order.receivers, *before])))
+
     def forget(self, key: str) -> None:
         self._files.remove(self._path(key))
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from ..catalog.naming import Version
 from ..catalog.record import ImageRecord
 from ..catalog.store import Store
-from ..catalog.trust import TrustedSigners
 from ..errors import ImagesError, NotFound, Refused
 from .config import SeedConfig
 from .documents import Teller, read_documents
@@ -102,7 +101,7 @@ class Question:
     pool: str
     wishes: tuple[Wish, ...]
     match_labels: tuple[str, ...] = ()
-    trusted: TrustedSigners | None = None
+    trusted_signers: Sequence[str] | None = None
 
 
 class Planner:
@@ -151,7 +150,8 @@ class Planner:
             return {"outcome": NOT_SELECTED, "reason": reason}
         try:
             documents = read_documents(source.client, image, version, offer["manifest_sha256"])
-            require_fit(documents, self._config.kind, self._architecture, question.trusted)
+            trusted = (self._config.trusted_signers, question.trusted_signers)
+            require_fit(documents, self._config.kind, self._architecture, trusted)
         except Refused as error:
             return _no(REFUSED, error)
         except ImagesError as error:

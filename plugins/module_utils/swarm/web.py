@@ -290,4 +290,4 @@ def _list(document: object) -> Sequence[Any]:
 
 
 def _is_count(number: object) -> bool:
-    return type(number) is int and number >= 0
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
