@@ -130,18 +130,19 @@ def _unchanged(fleet: Fleet) -> list[Figure]:
         "distribute_progress": False,
     }  # fmt: skip
     fleet.playbook("distribute", [fleet.source, *six], **options)
-    seconds = []
+    seconds, pages = [], []
     for _run in range(3):
         for host in six:
             fleet.forget_pages(host)
+        before = _pages(fleet, six)  # what libtorrent has mapped stays
         start = time.monotonic()
         fleet.playbook("distribute", [fleet.source, *six], distribute_seed=False, **options)
         seconds.append(time.monotonic() - start)
-    pages = sum(fleet.pages_in_memory(host) for host in six)
+        pages.append(_pages(fleet, six) - before)
     return [
         at_most(f"unchanged second run, {RECEIVERS} hosts with {VERSIONS} versions each", "s",
                 statistics.median(seconds), 5),
-        at_most("pages of their disks that it read", "", pages, 0),
+        at_most("pages of their disks that it read", "", max(pages), 0),
     ]  # fmt: skip
 
 
@@ -178,6 +179,10 @@ def _distribute(fleet: Fleet, receivers: list[str], version: str = "1.0") -> Run
         after[fleet.source].sent - before[fleet.source].sent,
         [after[host].received - before[host].received for host in receivers],
     )
+
+
+def _pages(fleet: Fleet, hosts: list[str]) -> int:
+    return sum(fleet.pages_in_memory(host) for host in hosts)
 
 
 def _forget_versions(fleet: Fleet) -> None:
