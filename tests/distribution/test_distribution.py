@@ -87,6 +87,17 @@ def test_next_version_costs_its_difference(site, office, method):
         assert job["received"] <= 1.3 * MIB
 
 
+def test_same_disk_in_two_versions_travels_once(site, office):
+    site.publish(office, "1.1", "true", description="the same disk")
+    play = site.distribute(distribute_method="swarm")
+
+    assert play.status == 0, play.text
+    for host in site.receivers:
+        assert site.versions(host, office) == {"1.0": "available", "1.1": "available"}
+        jobs = [job for job in status(host)["jobs"] if job["image"] == office]
+        assert sum(job["received"] for job in jobs) <= 1.1 * DATA
+
+
 def status(host: TestHost) -> dict:
     return host.module("image_seed_info")["status"]
 

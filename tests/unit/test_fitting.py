@@ -160,6 +160,17 @@ def test_pieces_of_the_base_do_not_travel(source, shelf, here):
     assert (on_top.total, on_top.missing, on_top.base) == (3 * 65536, 2 * 65536, Version(1, 0))
 
 
+def test_same_disk_of_any_version_is_the_base(source, shelf, here):
+    publish(here, "1.0", {0: b"one", 5: b"five"})
+    publish(here, "1.1", {0: b"other"})
+    publish(source, "1.2", {0: b"one", 5: b"five"})
+    documents = read_documents(Teller(shelf), "office", "1.2")
+
+    told = difference(documents, base_disks(here, documents.manifest))
+
+    assert (told.base, told.missing) == (Version(1, 0), 0)
+
+
 def test_damaged_version_is_no_base(source, shelf, here):
     manifest = publish(here, "1.0")
     publish(source, "1.1")

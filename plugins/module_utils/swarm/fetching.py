@@ -21,7 +21,7 @@ from ..catalog.naming import Version, nvram_file, pieces_file, signature_file, t
 from ..catalog.store import Store
 from ..catalog.transfers import Transfer
 from ..changes import Change
-from ..errors import Conflict, Damaged, FileFailed, ImagesError, NoSpace, Unreachable
+from ..errors import Busy, Conflict, Damaged, FileFailed, ImagesError, NoSpace, Unreachable
 from ..sizes import human_size
 from .client import PeerClient
 from .config import Peer, SeedConfig
@@ -235,7 +235,13 @@ class Fetch:
             )
         torrent = Torrent(disk.disk.digest, disk.disk.virtual_size, disk.layer, self._around.authority)
         begun = self._job.received
-        session.fetch(torrent, partial.path, partial.held)
+        try:
+            session.fetch(torrent, partial.path, partial.held)
+        except Conflict:
+            raise Busy(
+                f"a disk of {self._order.subject} comes with another version at this moment, and is taken from that "
+                "one when it is here"
+            ) from None
         try:
             for received, wanted, peers in self._looks(session, torrent):
                 self._advance(max(0, partial.missing - wanted), begun + received, peers)

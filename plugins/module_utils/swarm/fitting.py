@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..catalog.manifest import Manifest
+from ..catalog.manifest import Manifest, ManifestDisk
 from ..catalog.naming import Version
 from ..catalog.store import Store
 from ..catalog.trust import TrustedSigners, require_trusted
@@ -77,11 +77,25 @@ def require_room(store: Store, documents: VersionDocuments, held: int) -> None:
 
 
 def base_disks(store: Store, manifest: Manifest) -> tuple[BaseDisk | None, ...]:
-    """Return for each disk of the version the one that it may begin from: of the nearest sound version here."""
-    for base in nearest_versions(store.manifests(manifest.image), manifest):
-        if not store.damage(base):
-            return tuple(_base_disk(store, base, index) for index in range(len(manifest.disks)))
-    return (None,) * len(manifest.disks)
+    """Return for each disk of the version the one that it may begin from.
+
+    That is the same disk of whatever version here, or else that of the nearest sound version of the image.
+    """
+    everything = store.manifests()
+    near = nearest_versions([other for other in everything if other.image == manifest.image], manifest)
+    nearest = next((base for base in near if not store.damage(base)), None)
+    return tuple(
+        _same_disk(store, everything, disk) or (_base_disk(store, nearest, index) if nearest else None)
+        for index, disk in enumerate(manifest.disks)
+    )
+
+
+def _same_disk(store: Store, there: Iterable[Manifest], wanted: ManifestDisk) -> BaseDisk | None:
+    for manifest in there:
+        for index, disk in enumerate(manifest.disks):
+            if (disk.digest, disk.virtual_size) == (wanted.digest, wanted.virtual_size) and not store.damage(manifest):
+                return _base_disk(store, manifest, index)
+    return None
 
 
 def nearest_versions(there: Sequence[Manifest], wanted: Manifest) -> list[Manifest]:
