@@ -41,6 +41,7 @@ from .session import Session
 from .shelf import Shelf
 from .tls import client_context, renew, server_context
 from .topology import nearest, neighbours
+from .turns import Turns
 from .web import CatalogueServer
 
 LOG = logging.getLogger("goldsmith-seed")
@@ -63,6 +64,7 @@ class Daemon:
         self.presence = Presence(self.client)
         self.book = OrderBook(os.path.join(state, "orders"), self.files)
         self.board = Board(self, self.book, self._arrived)
+        self.turns = Turns()
         self.session: Session | None = None
         self.seeding: Seeding | None = None
         self.server: CatalogueServer | None = None

@@ -34,6 +34,7 @@ from .partial import Partial
 from .session import Session
 from .shelf import Shelf
 from .torrent import Torrent
+from .turns import Turns
 
 _ROUNDS = 3  # how often pieces that turn out wrong on the disk are fetched again
 _LOOK = 0.2  # seconds between two looks at a transfer
@@ -56,6 +57,7 @@ class Surroundings(Protocol):
     session: Session | None
     authority: str
     architecture: str
+    turns: Turns
     stopping: bool
 
     def store_of(self, pool: str) -> Store: ...
@@ -156,10 +158,11 @@ class Fetch:
         image, version = self._order.image, self._order.version
         self._around.shelf.lend(image, version, documents.as_told())
         try:
-            partials = self._prepare(documents)
-            for index, partial in enumerate(partials):
-                self._fill(documents, index, partial)
-            self._commit(documents, partials)
+            with self._around.turns.of((disk.disk.digest for disk in documents.disks), self._require_going_on):
+                partials = self._prepare(documents)
+                for index, partial in enumerate(partials):
+                    self._fill(documents, index, partial)
+                self._commit(documents, partials)
         finally:
             self._around.shelf.unlend(image, version)
 

@@ -40,17 +40,23 @@ class Seeding:
                 del self._seeded[key]
                 self._withdraw(torrents)
         for key in sorted(wanted - self._seeded.keys()):
-            self._seeded[key] = tuple(self._seed(*key, authority))
+            torrents = self._seed(*key, authority)
+            if torrents is not None:
+                self._seeded[key] = torrents
 
-    def _seed(self, pool: str, image: str, version: str, authority: str) -> Iterator[Torrent]:
+    def _seed(self, pool: str, image: str, version: str, authority: str) -> tuple[Torrent, ...] | None:
+        """Offer the disks of the version; None when one of them is just being fetched for another version."""
         store = self._store_of(pool)
         manifest = store.manifest(image, Version.parse(version))
+        torrents = []
         for index, disk in enumerate(manifest.disks if manifest else ()):
             layer = self._shelf.document(image, version, layer_document(index))
             if layer is not None:
                 torrent = Torrent(disk.digest, disk.virtual_size, layer, authority)
-                self._session.seed(torrent, store.full_path(disk.file))
-                yield torrent
+                if not self._session.seed(torrent, store.full_path(disk.file)):
+                    return None
+                torrents.append(torrent)
+        return tuple(torrents)
 
     def _withdraw(self, torrents: Iterable[Torrent]) -> None:
         """Take the disks out of the swarm that no other version of this host has too."""

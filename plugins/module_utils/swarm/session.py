@@ -74,6 +74,7 @@ class Session:
         self._admitted: frozenset[str] | None = None
         self._link_classes: list[int] = []
         self._listening: str | None = None  # why it does not listen; empty when it does
+        self._changing = threading.RLock()  # which torrents there are
         self._lock = threading.Lock()
         self._session = libtorrent.session(settings(address, port) | {"alert_mask": alert_categories()})
         self.admit(())
@@ -92,20 +93,25 @@ class Session:
                 self._drop(digest)
         self._session = None
 
-    def seed(self, torrent: Torrent, path: str) -> None:
+    def seed(self, torrent: Torrent, path: str) -> bool:
         """Offer the disk that lies whole at I(path). Nothing is read now: a piece is checked before it is first sent.
 
         Of a disk that turns out to be damaged only the sound pieces are sent, and its transfer has an error. A disk
-        that several versions share is offered once: from where it was first, as long as it is there.
+        that several versions share is offered once: from where it was first, as long as it is there. False while it is
+        being fetched: that is not disturbed.
         """
-        member = self._members.get(torrent.digest)
-        if member and (member.path == path or _is_offered(member)):
-            return
-        self.drop(torrent)
-        flags = libtorrent.torrent_flags.seed_mode | libtorrent.torrent_flags.upload_mode
-        parameters = torrent_parameters(torrent, path, flags)
-        parameters.have_pieces = [True] * torrent.count
-        self._add(torrent, path, parameters, wanted=None)
+        with self._changing:
+            member = self._members.get(torrent.digest)
+            if member and member.wanted is not None and not member.handle.status(0).is_seeding:
+                return False
+            if member and (member.path == path or _is_offered(member)):
+                return True
+            self.drop(torrent)
+            flags = libtorrent.torrent_flags.seed_mode | libtorrent.torrent_flags.upload_mode
+            parameters = torrent_parameters(torrent, path, flags)
+            parameters.have_pieces = [True] * torrent.count
+            self._add(torrent, path, parameters, wanted=None)
+            return True
 
     def fetch(self, torrent: Torrent, path: str, held: bytearray) -> None:
         """Complete the file at I(path). I(held) has a byte for each block of 16 KiB: 1 where the file has it right.
@@ -113,17 +119,18 @@ class Session:
         Blocks that are held are not written; so holes of the file stay holes. Raises Conflict when the disk is in the
         session with another file.
         """
-        member = self._members.get(torrent.digest)
-        if member and member.path != path:
-            raise Conflict(
-                f"{torrent.digest} lies on this host already, at {member.path}; copy it from there to {path}"
-            )
-        if member:
-            return
-        parameters = torrent_parameters(torrent, path, 0)
-        parameters.have_pieces = whole_pieces(torrent, held)
-        parameters.unfinished_pieces = begun_pieces(torrent, held)
-        self._add(torrent, path, parameters, wanted=missing_bytes(torrent, held))
+        with self._changing:
+            member = self._members.get(torrent.digest)
+            if member and member.path != path:
+                raise Conflict(
+                    f"{torrent.digest} lies on this host already, at {member.path}; copy it from there to {path}"
+                )
+            if member:
+                return
+            parameters = torrent_parameters(torrent, path, 0)
+            parameters.have_pieces = whole_pieces(torrent, held)
+            parameters.unfinished_pieces = begun_pieces(torrent, held)
+            self._add(torrent, path, parameters, wanted=missing_bytes(torrent, held))
 
     def connect(self, torrent: Torrent, peers: Iterable[Peer]) -> None:
         """Connect to those of the peers that are not connected. A torrent that is complete looks for nobody."""
@@ -167,8 +174,9 @@ class Session:
 
     def drop(self, torrent: Torrent) -> None:
         """Take the torrent out, if it is there; returns when all is in the file and it is closed. Raises TimedOut."""
-        if torrent.digest in self._members:
-            self._drop(torrent.digest)
+        with self._changing:
+            if torrent.digest in self._members:
+                self._drop(torrent.digest)
 
     def admit(self, addresses: Iterable[str]) -> None:
         """Let in these addresses and nobody else; others are refused, and dropped when they are connected."""
