@@ -68,7 +68,7 @@ lab-down: ## stop and remove the test hosts
 
 .PHONY: integration
 integration: setup ## integration tests on the test hosts
-	@pytest tests/integration --numprocesses 2 --dist loadfile
+	@pytest tests/integration --numprocesses 2 --dist loadfile --durations 15
 
 .PHONY: faults
 faults: setup ## kill -9 and failures at every step, on a test host
@@ -76,7 +76,7 @@ faults: setup ## kill -9 and failures at every step, on a test host
 
 .PHONY: distribution
 distribution: setup ## images between test hosts of its own, and what may go wrong on the way
-	@pytest tests/distribution
+	@pytest tests/distribution --durations 10
 
 SECONDS_EACH ?= 30
 
