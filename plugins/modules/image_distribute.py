@@ -109,12 +109,9 @@ options:
     type: str
     choices: [leave, stop]
     default: leave
-  progress:
-    description: Whether to tell every few seconds how far it is.
-    type: bool
-    default: true
 extends_documentation_fragment:
   - goldsmith.images.trusted_signers
+  - goldsmith.images.progress
   - goldsmith.images.actor
 attributes:
   check_mode:
