@@ -149,7 +149,7 @@ def test_a_link_that_is_cut_does_not_keep_the_others(site, tell):
 
 def test_a_full_disk_fails_its_own_host_alone(site, tell):
     site.publish("4.0")
-    site.run("hv4", f"mount -t tmpfs -o size=160m,mode=0755 tmpfs {POOL_PATH} && systemctl reload goldsmith-seed")
+    site.run("hv4", f"mount -t tmpfs -o size=160m,mode=0755 tmpfs {POOL_PATH} && systemctl restart goldsmith-seed")
     try:
         site.shape(RATE)
         results = site.distribute("4.0")
