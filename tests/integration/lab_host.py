@@ -81,5 +81,7 @@ class TestHost:
         _before, arrow, result = printed.partition(" => ")
         assert arrow, f"ansible {shlex.join(command)} gave no result:\n{printed}{self.ansible.errors.read_text()}"
         _skipped, _equals, said = _before.rpartition("|")
-        told = {"diff_text": _before} if diff else {}
+        # What took longer than a few seconds told of its progress before.
+        shown = [line for line in _before.splitlines(keepends=True) if not line.startswith(f"{self.name}: ")]
+        told = {"diff_text": "".join(shown)} if diff else {}
         return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -46,7 +46,8 @@ def publish(host: Any, *versions: str) -> None:
         )
         renamed = f's/{first}/{other}/; s/"version": "{versions[0]}"/"version": "{other[7:]}"/'
         commands.append(f"sed -i '{renamed}' {other}.manifest.json")
-    host.run(" && ".join([*commands, "touch -d '200 days ago' office@*.manifest.json"]))
+    manifests = " ".join(f"office@{version}.manifest.json" for version in versions)
+    host.run(" && ".join([*commands, f"touch -d '200 days ago' {manifests}"]))
 
 
 def make_old(host: Any, *names: str, content: str = "x", days: int = 3) -> None:
@@ -263,16 +264,12 @@ def test_two_cleanings_and_a_publisher_at_once_hurt_nothing(host):
     make_old(host, *(f"stranger-{number}" for number in range(5)), days=40)
     make_old(host, *(f".partial/office@2.{number}.0a1b2c3d.disk0.raw" for number in range(5)))
     options = {"keep_versions": 2, "orphans": "quarantine"}
-    results: list[Any] = []
-    cleaners = [threading.Thread(target=lambda: results.append(cleaned(host, **options))) for _number in range(3)]
-    publisher = threading.Thread(target=publish, args=(host, "2.0"))
-    for thread in [publisher, *cleaners]:
-        thread.start()
-    for thread in [publisher, *cleaners]:
-        thread.join()
+    with ThreadPoolExecutor() as threads:
+        publisher = threads.submit(publish, host, "2.0")
+        cleaners = [threads.submit(cleaned, host, **options) for _number in range(3)]
+    publisher.result()
 
-    assert len(results) == 3
-    done = [action for result in results for action in result["actions"]]
+    done = [action for cleaner in cleaners for action in cleaner.result()["actions"]]
     assert len(done) == len(set(done)) or not [action for action in done if action.startswith("retire")]
     assert cleaned(host, **options)["image_pool_clean"]["postponed"] == []
     there = host.module("desktop_image_info", pool=POOL, name="office")["desktop_images"]

@@ -154,3 +154,8 @@ def test_directory_without_a_note_goes_when_nothing_is_in_it(pool, names, days, 
 
     (stray,) = find_strays(Quarantine(str(pool), Files()), time.time(), 86400)
     assert (stray.path, stray.kept, stray.lock) == (str(directory), kept, str(pool / ".partial/office@1.0.lock"))
+
+
+def test_directory_that_another_run_removes_meanwhile_is_none(pool, monkeypatch):
+    monkeypatch.setattr(Quarantine, "strays", lambda quarantine: [str(pool / ".quarantine/office@1.0.0a1b2c3d")])
+    assert find_strays(Quarantine(str(pool), Files()), time.time(), 86400) == []

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -79,16 +80,20 @@ def find_strays(quarantine: Quarantine, now: float, minimal_age: int) -> list[Le
     found = []
     for path in quarantine.strays():
         lock = lock_of(quarantine.pool_path, os.path.join(quarantine.pool_path, os.path.basename(path)))
-        age = max(0.0, now - os.stat(path).st_mtime)
-        kept = None
-        if lock is not None and is_locked(lock):
-            kept = "a run is at work on it"
-        elif age < minimal_age:
-            kept = "younger than partial_age"
-        elif not all(is_temporary(name) for name in os.listdir(path)):
-            kept = "it holds files, and its quarantine.json cannot be read"
-        found.append(Leftover(path, "unfinished entry", age, 0, lock, kept))
+        with contextlib.suppress(FileNotFoundError):
+            age = max(0.0, now - os.stat(path).st_mtime)
+            found.append(Leftover(path, "unfinished entry", age, 0, lock, _why_stray_kept(path, lock, age < minimal_age)))
     return found
+
+
+def _why_stray_kept(path: str, lock: str | None, young: bool) -> str | None:
+    if lock is not None and is_locked(lock):
+        return "a run is at work on it"
+    if young:
+        return "younger than partial_age"
+    if not all(is_temporary(name) for name in os.listdir(path)):
+        return "it holds files, and its quarantine.json cannot be read"
+    return None
 
 
 def entry_lock(pool_path: str, entry: Entry) -> str | None:

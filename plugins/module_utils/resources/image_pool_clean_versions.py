@@ -52,14 +52,18 @@ def read_copies(
 ) -> list[Copy]:
     """Return the copies of all versions, or of those of an image, from old to new.
 
-    The lock of the version I(held) is the caller's.
+    The lock of the version I(held) is the caller's. A version that another run removes meanwhile is left out.
     """
     manifests = store.manifests(image)
     records = {name: store.record(name) for name in {manifest.image for manifest in manifests}}
-    return [
-        _read(store, manifest, records[manifest.image], references, now, manifest.version == held)
-        for manifest in manifests
-    ]
+    copies = []
+    for manifest in manifests:
+        try:
+            copies.append(_read(store, manifest, records[manifest.image], references, now, manifest.version == held))
+        except FileNotFoundError:
+            if os.path.exists(_manifest_path(store, manifest)):
+                raise
+    return copies
 
 
 def _read(
@@ -102,8 +106,12 @@ def _has_size(path: str, size: int) -> bool:
 
 def _came(store: Store, manifest: Manifest) -> float:
     """Return when the version was made or came into the pool, whichever was later."""
-    committed = os.stat(store.full_path(manifest_file(manifest.image, manifest.version))).st_mtime
+    committed = os.stat(_manifest_path(store, manifest)).st_mtime
     return max(committed, _seconds(manifest.provenance.created))
+
+
+def _manifest_path(store: Store, manifest: Manifest) -> str:
+    return store.full_path(manifest_file(manifest.image, manifest.version))
 
 
 def _seconds(time: str) -> float:
