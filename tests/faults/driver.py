@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -26,6 +27,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import Ima
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
 
 URI = "qemu:///system"
+_LOOKS = re.compile(r"libvirtmod\.vir(Connect|Node|Domain|DomainSnapshot|Storage(Pool|Vol)|Network)(Get|Is|Has|List|Lookup|NumOf|Open|Close)")
 
 
 def every_call(_call: str, _kind: str) -> bool:
@@ -99,11 +101,7 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
     with place:
         before = story.begin()
         clean = _in_child(story.run, None)
-        points = [point for point, call in enumerate(clean["calls"], 1) if story.is_point(call, kind)]
-        if kind == RESTART:
-            points = first_and_last_of_each(clean["calls"], points)
-        if kind == "EIO":  # a call of libvirt fails in the same way whatever the errno, and ENOSPC had it fail
-            points = [point for point in points if not clean["calls"][point - 1].startswith("libvirtmod.")]
+        points = points_of(clean["calls"], kind, story.is_point)
         report: dict[str, Any] = {
             "points": len(points),
             "calls": Counter(clean["calls"][point - 1].split(".")[0] for point in points),
@@ -123,6 +121,20 @@ def strike(place: AbstractContextManager, story: Story, kind: str) -> None:
                 where = clean["calls"][point - 1]
                 report["wrong"].append({"point": point, "call": where, "error": outcome["error"], "wrong": wrong})
     json.dump(report, sys.stdout)
+
+
+def points_of(calls: list[str], kind: str, is_point: Callable[[str, str], bool] = every_call) -> list[int]:
+    """Return the points at which a fault of the kind makes a difference."""
+    points = [point for point, call in enumerate(calls, 1) if is_point(call, kind)]
+    if kind == RESTART:
+        return first_and_last_of_each(calls, points)
+    if kind == "EIO":  # a call of libvirt fails in the same way whatever the errno, and ENOSPC had it fail
+        return [point for point in points if not calls[point - 1].startswith("libvirtmod.")]
+    looks = [point for point in points if _LOOKS.match(calls[point - 1])]
+    changes = sorted({*points} - {*looks})
+    if kind == "kill":  # killed before it looked, a run leaves what it leaves killed before the next change
+        return changes
+    return sorted([*changes, *first_and_last_of_each(calls, looks)])
 
 
 def first_and_last_of_each(calls: list[str], points: list[int]) -> list[int]:

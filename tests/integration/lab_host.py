@@ -26,6 +26,9 @@ class TestHost:
         self.name = name
         self.inventory = inventory
         self.ansible = ansible
+        shared = ["ControlMaster=auto", "ControlPersist=60", "ControlPath=/tmp/goldsmith-%C"]
+        options = [word for option in shared for word in ("-o", option)]
+        self._ssh = ["ssh", "-F", str(Path(inventory).parent / "ssh_config"), *options]
 
     def module(self, module: str, *, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         """Run goldsmith.images.MODULE and return its result; the test fails when the module does.
@@ -49,7 +52,7 @@ class TestHost:
 
     def run(self, command: str, check: bool = True) -> str:
         """Run a shell command on the host over SSH and return its output."""
-        done = subprocess.run([LAB, "ssh", self.name, command], capture_output=True, text=True, check=False)
+        done = subprocess.run([*self._ssh, self.name, command], capture_output=True, text=True, check=False)
         assert done.returncode == 0 or not check, f"{self.name}: {command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
