@@ -27,7 +27,8 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import Ima
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import open_host
 
 URI = "qemu:///system"
-_LOOKS = re.compile(r"libvirtmod\.vir(Connect|Node|Domain|DomainSnapshot|Storage(Pool|Vol)|Network)(Get|Is|Has|List|Lookup|NumOf|Open|Close)")
+_OBJECTS = "Connect|Node|Domain|DomainSnapshot|StoragePool|StorageVol|Network"
+_LOOKS = re.compile(rf"libvirtmod\.vir({_OBJECTS})(Get|Is|Has|List|Lookup|NumOf|Open|Close)")
 
 
 def every_call(_call: str, _kind: str) -> bool:

@@ -152,10 +152,11 @@ def test_a_full_disk_fails_its_own_host_alone(site, tell):
     site.run("hv4", f"mount -t tmpfs -o size=160m,mode=0755 tmpfs {POOL_PATH} && systemctl restart goldsmith-seed")
     try:
         site.shape(RATE)
+        site.shape("10mbit", "hv4")  # the disk is full long before the version is here, however busy the machine is
         results = site.distribute("4.0")
         partial = f"{POOL_PATH}/.partial/office@4.0.transfer.disk0.raw"
         site.wait_until(
-            lambda: int(site.run("hv4", f"stat -c %b {partial} || echo 0", False)) * 512 > SIZE * 0.3, "a third"
+            lambda: int(site.run("hv4", f"stat -c %b {partial} || echo 0", False)) * 512 > SIZE * 0.2, "a fifth"
         )
         site.run("hv4", f"head -c 200M /dev/zero > {POOL_PATH}/filler", check=False)
 
@@ -166,6 +167,7 @@ def test_a_full_disk_fails_its_own_host_alone(site, tell):
         assert failed["error_code"] == "no_space", failed
         require_unlisted(site, "4.0", "hv4")
         site.run("hv4", f"rm {POOL_PATH}/filler")
+        site.shape(RATE, "hv4")
         missing = finish(site, "4.0")["hv4"]
         tell(f"told: {failed['msg']}; {missing / MIB:.0f} of {SIZE // MIB} MiB were missing for the next run")
         assert missing < SIZE * 0.9

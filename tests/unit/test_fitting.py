@@ -171,6 +171,20 @@ def test_same_disk_of_any_version_is_the_base(source, shelf, here):
     assert (told.base, told.missing) == (Version(1, 0), 0)
 
 
+def test_same_disk_in_another_pool_of_the_host_is_the_base(source, shelf, here, tmp_path):
+    (tmp_path / "second").mkdir()
+    second = Store(str(tmp_path / "second"), Files())
+    publish(here, "1.0", {0: b"one"})
+    publish(second, "3.0", {0: b"one", 5: b"five"})
+    publish(source, "1.2", {0: b"one", 5: b"five"})
+    documents = read_documents(Teller(shelf), "office", "1.2")
+
+    (base,) = base_disks(here, documents.manifest, [second])
+
+    assert base.path == second.full_path("office@3.0.disk0.raw")
+    assert difference(documents, [base]).missing == 0
+
+
 def test_damaged_version_is_no_base(source, shelf, here):
     manifest = publish(here, "1.0")
     publish(source, "1.1")

@@ -16,7 +16,7 @@ from ..hypervisor.connection import Host
 from ..sizes import human_size
 from ..swarm.control import ask
 from ..swarm.jobs import AVAILABLE, ENDED
-from ..swarm.orders import Order
+from ..swarm.orders import Order, order_key
 from ..swarm.planning import IMPOSSIBLE, NOT_SELECTED, PRESENT, REFUSED, WANTED
 from ..times import now_text
 from .image_distribute_options import Desired
@@ -253,7 +253,7 @@ def _order(desired: Desired, version: Version) -> Order:
 
 
 def _key(desired: Desired, version: Version) -> str:
-    return f"{version.image}@{version.version}.{desired.pool}"
+    return order_key(version.image, version.version, desired.pool)
 
 
 def _detail(desired: Desired, version: Version) -> str:

@@ -82,7 +82,9 @@ def find_strays(quarantine: Quarantine, now: float, minimal_age: int) -> list[Le
         lock = lock_of(quarantine.pool_path, os.path.join(quarantine.pool_path, os.path.basename(path)))
         with contextlib.suppress(FileNotFoundError):
             age = max(0.0, now - os.stat(path).st_mtime)
-            found.append(Leftover(path, "unfinished entry", age, 0, lock, _why_stray_kept(path, lock, age < minimal_age)))
+            found.append(
+                Leftover(path, "unfinished entry", age, 0, lock, _why_stray_kept(path, lock, age < minimal_age))
+            )
     return found
 
 

@@ -105,6 +105,10 @@ class Daemon:
             )
         return Store(self.config.pools[pool], self.files)
 
+    def stores_beside(self, pool: str) -> list[Store]:
+        """Return the stores of the other image pools of this host."""
+        return [Store(path, self.files) for name, path in self.config.pools.items() if name != pool]
+
     def client(self, peer: Peer) -> PeerClient:
         return PeerClient(peer, self._calling, self.config.me.address)
 

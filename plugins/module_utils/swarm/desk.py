@@ -20,7 +20,7 @@ from .client import PeerClient
 from .config import Peer
 from .fetching import Surroundings
 from .following import followed, record_on, what_follows
-from .orders import Order, OrderBook
+from .orders import Order, OrderBook, order_key
 from .planning import Planner, Question, Source, Wish
 
 _OTHERS = 4  # hosts that are asked where the source does not answer
@@ -83,11 +83,12 @@ class Desk:
         }
         wishes = tuple(Wish(**wish) for wish in question["images"])
         trusted = question.get("trusted_signers")
-        planner = Planner(self._around.config, self._around.store_of(pool), here, self._around.architecture)
+        around = self._around
+        planner = Planner(around.config, around.store_of(pool), here, around.architecture, around.stores_beside(pool))
         with self._source(question["source"], wishes) as source:
             told = planner.answer(Question(pool, wishes, tuple(question["match_labels"]), trusted), source)
         for version in told["versions"]:
-            kept = self._book.get(f"{version['image']}@{version['version']}.{pool}")
+            kept = self._book.get(order_key(version["image"], version["version"], pool))
             known = set(kept.order.receivers) if kept else set()
             version["untold"] = sorted(receivers - known)
         return told

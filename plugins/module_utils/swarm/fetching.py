@@ -10,8 +10,7 @@ and found to be what the manifest says.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -21,7 +20,7 @@ from ..catalog.naming import Version, nvram_file, pieces_file, signature_file, t
 from ..catalog.store import Store
 from ..catalog.transfers import Transfer
 from ..changes import Change
-from ..errors import Busy, Conflict, Damaged, FileFailed, ImagesError, NoSpace, Unreachable
+from ..errors import Conflict, Damaged, ImagesError, Unreachable
 from ..sizes import human_size
 from .client import PeerClient
 from .config import Peer, SeedConfig
@@ -33,12 +32,11 @@ from .orders import DIRECT, Order
 from .partial import Partial
 from .session import Session
 from .shelf import Shelf
+from .swarm_fetch import SwarmFetch
 from .torrent import Torrent
 from .turns import Turns
 
 _ROUNDS = 3  # how often pieces that turn out wrong on the disk are fetched again
-_LOOK = 0.2  # seconds between two looks at a transfer
-_CONNECT = 3.0  # seconds between two looks for peers
 _ASKED = 16  # hosts that are asked for one thing: each that is off costs ten seconds
 _SAVE = 5.0  # seconds between two notes of how far it is
 
@@ -70,15 +68,9 @@ class Surroundings(Protocol):
 
     def known(self) -> Sequence[Peer]: ...
 
+    def stores_beside(self, pool: str) -> Sequence[Store]: ...
+
     def pace(self, count: int) -> None: ...
-
-
-@dataclass
-class Progress:
-    """How much of a version is here: what came before the disk that is on its way, and of that disk."""
-
-    before: int = 0
-    received: int = 0
 
 
 class Fetch:
@@ -91,7 +83,7 @@ class Fetch:
         self._order = job.order
         self._version = Version.parse(job.order.version)
         self._transfer: Transfer | None = None
-        self._so_far = Progress()
+        self._before = 0  # bytes that came of the disks before the one that is on its way
         self._saved = 0.0
 
     def run(self) -> None:
@@ -168,7 +160,7 @@ class Fetch:
 
     def _prepare(self, documents: VersionDocuments) -> list[Partial]:
         """Put what is here already in place, and note what has to travel."""
-        bases = base_disks(self._store, documents.manifest)
+        bases = base_disks(self._store, documents.manifest, self._around.stores_beside(self._order.pool))
         told = difference(documents, bases)
         self._job.base = str(told.base) if told.base else None
         partials = []
@@ -196,7 +188,7 @@ class Fetch:
             except Damaged:
                 if rounds >= _ROUNDS:
                     raise
-        self._so_far.before += missing
+        self._before += missing
 
     def _fetch_disk(self, documents: VersionDocuments, index: int, partial: Partial) -> bool:
         """Fetch what is missing; False when the time of the day for it was over before all was here."""
@@ -238,50 +230,26 @@ class Fetch:
             )
         torrent = Torrent(disk.disk.digest, disk.disk.virtual_size, disk.layer, self._around.authority)
         begun = self._job.received
-        try:
-            session.fetch(torrent, partial.path, partial.held)
-        except Conflict:
-            raise Busy(
-                f"a disk of {self._order.subject} comes with another version at this moment, and is taken from that "
-                "one when it is here"
-            ) from None
-        try:
-            for received, wanted, peers in self._looks(session, torrent):
-                self._advance(max(0, partial.missing - wanted), begun + received, peers)
-            return wanted == 0
-        finally:
-            session.drop(torrent)
-
-    def _looks(self, session: Session, torrent: Torrent) -> Iterator[tuple[int, int, int]]:
-        """Look until all is there or the time of the day is over; yields bytes received, wanted, and peers."""
-        connected, moved, seen = 0.0, time.monotonic(), -1
-        while True:
-            self._require_going_on()
-            transfer, now = session.transfer(torrent), time.monotonic()
-            if transfer.error:
-                raise _failure(transfer.error)
-            yield transfer.received, transfer.wanted - transfer.held, len(transfer.peers)
-            if transfer.complete or not self._is_open():
-                return
-            if transfer.received != seen:
-                moved, seen = now, transfer.received
-            if now - moved > self._around.config.patience:
-                raise Unreachable(self._nobody(transfer.peers, now - moved))
-            if now - connected > _CONNECT:
-                session.connect(torrent, self._around.neighbours(self._order))
-                connected = now
-            time.sleep(_LOOK)
-
-    def _nobody(self, connected: Sequence[str], seconds: float) -> str:
-        known = ", ".join(f"{peer.name} ({peer.address})" for peer in self._around.neighbours(self._order)) or "nobody"
-        there = f"connected with {', '.join(connected)}" if connected else "connected with nobody"
-        return (
-            f"no byte of {self._order.subject} came for {seconds:.0f} s, {there}; it was looked for at {known}. Is "
-            "goldsmith-seed running there, and its port reachable?"
+        way = SwarmFetch(
+            session,
+            torrent,
+            self._order.subject,
+            lambda: self._around.neighbours(self._order),
+            self._around.config.patience,
+            self._may_go_on,
+        )
+        return way.run(
+            partial.path,
+            partial.held,
+            lambda look: self._advance(max(0, partial.missing - look.wanted), begun + look.received, look.peers),
         )
 
+    def _may_go_on(self) -> bool:
+        self._require_going_on()
+        return self._is_open()
+
     def _advance(self, done_of_disk: int, received: int, peers: int) -> None:
-        done = min(self._job.missing, self._so_far.before + done_of_disk)
+        done = min(self._job.missing, self._before + done_of_disk)
         self._job.advance(done, received, peers)
         if time.monotonic() - self._saved > _SAVE and self._transfer is not None:
             self._saved = time.monotonic()
@@ -336,10 +304,3 @@ class Fetch:
         if self._transfer is not None:
             done = self._transfer.progressed(self._job.done, self._job.missing, self._job.base)
             transfers.save(self._store, done)
-
-
-def _failure(text: str) -> ImagesError:
-    """Return what libtorrent says of a file that it cannot write as an error of ours."""
-    if "No space left" in text:
-        return NoSpace(f"the file system is full: {text}; make room and run again")
-    return FileFailed(text)

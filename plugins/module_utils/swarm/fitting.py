@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.manifest import Manifest, ManifestDisk
@@ -76,25 +76,29 @@ def require_room(store: Store, documents: VersionDocuments, held: int) -> None:
         )
 
 
-def base_disks(store: Store, manifest: Manifest) -> tuple[BaseDisk | None, ...]:
+def base_disks(store: Store, manifest: Manifest, elsewhere: Iterable[Store] = ()) -> tuple[BaseDisk | None, ...]:
     """Return for each disk of the version the one that it may begin from.
 
-    That is the same disk of whatever version here, or else that of the nearest sound version of the image.
+    That is the same disk of whatever version of this host, whose other pools are I(elsewhere), or else that of the
+    nearest sound version of the image in the pool.
     """
-    everything = store.manifests()
-    near = nearest_versions([other for other in everything if other.image == manifest.image], manifest)
+    there = {one: one.manifests() for one in (store, *elsewhere)}
+    near = nearest_versions([other for other in there[store] if other.image == manifest.image], manifest)
     nearest = next((base for base in near if not store.damage(base)), None)
     return tuple(
-        _same_disk(store, everything, disk) or (_base_disk(store, nearest, index) if nearest else None)
+        _same_disk(there, disk) or (_base_disk(store, nearest, index) if nearest else None)
         for index, disk in enumerate(manifest.disks)
     )
 
 
-def _same_disk(store: Store, there: Iterable[Manifest], wanted: ManifestDisk) -> BaseDisk | None:
-    for manifest in there:
-        for index, disk in enumerate(manifest.disks):
-            if (disk.digest, disk.virtual_size) == (wanted.digest, wanted.virtual_size) and not store.damage(manifest):
-                return _base_disk(store, manifest, index)
+def _same_disk(there: Mapping[Store, Iterable[Manifest]], wanted: ManifestDisk) -> BaseDisk | None:
+    for store, manifests in there.items():
+        for manifest in manifests:
+            for index, disk in enumerate(manifest.disks):
+                is_same = (disk.digest, disk.virtual_size) == (wanted.digest, wanted.virtual_size)
+                base = _base_disk(store, manifest, index) if is_same and not store.damage(manifest) else None
+                if base is not None:
+                    return base
     return None
 
 

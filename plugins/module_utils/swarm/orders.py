@@ -26,6 +26,11 @@ METHODS = (SWARM, DIRECT)
 _SUFFIX = ".order.json"
 
 
+def order_key(image: str, version: object, pool: str) -> str:
+    """Return what tells an order from others: there is one for a version in a pool."""
+    return f"{image}@{version}.{pool}"
+
+
 @dataclass(frozen=True)
 class Order:
     """One version for the image pool I(pool) of the I(receivers), by their names in the inventory.
@@ -50,8 +55,7 @@ class Order:
 
     @property
     def key(self) -> str:
-        """What tells the order from others: there is one for a version in a pool."""
-        return f"{self.image}@{self.version}.{self.pool}"
+        return order_key(self.image, self.version, self.pool)
 
     @property
     def subject(self) -> str:

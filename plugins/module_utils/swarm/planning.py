@@ -105,16 +105,22 @@ class Question:
 
 
 class Planner:
-    """Answers for the host with the I(config), whose pool is the I(store).
+    """Answers for the host with the I(config), whose pool is the I(store), and whose other pools are I(elsewhere).
 
     I(here) says which manifest each version there has: its SHA-256, by image and version.
     """
 
     def __init__(
-        self, config: SeedConfig, store: Store, here: Mapping[tuple[str, str], str], architecture: str
+        self,
+        config: SeedConfig,
+        store: Store,
+        here: Mapping[tuple[str, str], str],
+        architecture: str,
+        elsewhere: Sequence[Store] = (),
     ) -> None:
         self._config = config
         self._store = store
+        self._elsewhere = elsewhere
         self._here = here
         self._architecture = architecture
 
@@ -156,7 +162,7 @@ class Planner:
             return _no(REFUSED, error)
         except ImagesError as error:
             return _no(IMPOSSIBLE, error)
-        told = difference(documents, base_disks(self._store, documents.manifest))
+        told = difference(documents, base_disks(self._store, documents.manifest, self._elsewhere))
         costs = {"total": told.total, "missing": told.missing, "base": str(told.base) if told.base else None}
         try:
             require_room(self._store, documents, 0)
