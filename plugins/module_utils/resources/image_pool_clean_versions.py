@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ..catalog.manifest import Manifest
 from ..catalog.naming import Version, manifest_file
@@ -56,14 +57,20 @@ def read_copies(
     """
     manifests = store.manifests(image)
     records = {name: store.record(name) for name in {manifest.image for manifest in manifests}}
-    copies = []
-    for manifest in manifests:
-        try:
-            copies.append(_read(store, manifest, records[manifest.image], references, now, manifest.version == held))
-        except FileNotFoundError:
-            if os.path.exists(_manifest_path(store, manifest)):
-                raise
-    return copies
+    copies = (
+        _read_unless_gone(store, manifest, records[manifest.image], references, now, manifest.version == held)
+        for manifest in manifests
+    )
+    return [copy for copy in copies if copy is not None]
+
+
+def _read_unless_gone(store: Store, manifest: Manifest, *others: Any) -> Copy | None:
+    try:
+        return _read(store, manifest, *others)
+    except FileNotFoundError:
+        if os.path.exists(_manifest_path(store, manifest)):
+            raise
+        return None
 
 
 def _read(
