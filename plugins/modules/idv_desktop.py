@@ -192,7 +192,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: [install program goldsmith-endpoint (0.3.0), write configuration of goldsmith-endpoint, start goldsmith-endpoint]
+  sample: [install program goldsmith-endpoint (0.3.0), start goldsmith-endpoint]
 idv_desktop:
   description: The endpoint as it is now; in check mode as it was found. V(null) where the host has no such desktop.
   returned: success
