@@ -98,10 +98,6 @@ class EndpointSite:
         """Pull the cable of a host, or put it back."""
         subprocess.run([LAB, "mend" if there else "cut", name], check=True, capture_output=True)
 
-    def shape(self, name: str, rate: str) -> None:
-        """Give the link of a host a rate as tc writes it; C(off) is none."""
-        subprocess.run([LAB, "link", name, rate], check=True, capture_output=True)
-
     def clean(self) -> None:
         """Remove what a run that was ended left."""
         for endpoint in self.endpoints:

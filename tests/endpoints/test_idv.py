@@ -46,14 +46,12 @@ def test_first_version_is_applied(site, disks, first):
     told = site.play("--check", "--diff", **wanted)
     assert told.status == 0, told.text
 
-    site.shape("hv8", "100mbit")
     made = site.play(**wanted)
     assert made.status == 0, made.text
-    first.until("1.0 to be fetched", lambda seen: state_of(seen) == ("1.0", "fetching"), seconds=10)
-    site.shape("hv8", "off")
     for endpoint in site.endpoints:
         seen = endpoint.until_active("1.0")
         assert (seen["desktop"]["version"], seen["update"]["from"]) == ("1.0", None)
+        assert [one["state"] for one in seen["history"]][-2:] == ["ready", "active"]
     again = site.play(**wanted)
     assert (again.status, again.changed) == (0, 0), again.text
     check = site.play("--check", **wanted)

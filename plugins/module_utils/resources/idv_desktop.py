@@ -33,7 +33,7 @@ from .host_program import (
     remove_tree,
     write,
 )
-from .idv_desktop_host import APPLIED, PARTS, Current, look, manifest_of, told
+from .idv_desktop_host import APPLIED, PARTS, Current, look, told
 from .idv_desktop_options import OPTIONS, Desired
 from .idv_desktop_unit import PROGRAM, UNIT_TEXT
 
@@ -80,8 +80,7 @@ class IdvDesktop:
             )  # fmt: skip
 
     def _require_possible(self, desired: Desired, current: Current) -> None:
-        config, wanted = desired.config, current.wanted
-        before = current.config
+        config, before, manifest = desired.config, current.config, current.manifest
         if before is not None and before.desktop != config.desktop:
             raise Conflict(
                 f"this endpoint has the desktop {before.desktop}, not {config.desktop}; an endpoint has one desktop, "
@@ -92,13 +91,12 @@ class IdvDesktop:
                 f"{current.foreign} already exists on this host and is no desktop of an endpoint; say another name, or "
                 "remove it"
             )
-        manifest = manifest_of(self.host, config, wanted) if wanted else None
         if manifest is None:
             return
         require("run on endpoints", manifest.desktop_type, manifest.image, current.architecture)
         if manifest.architecture != current.architecture:
             raise Refused(
-                f"image {wanted.told} is made for {manifest.architecture}, and this endpoint is "
+                f"image {current.wanted.told} is made for {manifest.architecture}, and this endpoint is "
                 f"{current.architecture}; use an image that was built on a host of its kind"
             )
 

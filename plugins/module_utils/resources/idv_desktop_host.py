@@ -8,9 +8,10 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from ..catalog.manifest import Manifest
 from ..catalog.naming import Version
 from ..catalog.store import Store
 from ..endpoint import config as places
@@ -37,8 +38,9 @@ _OPTIONS = ("restore", "apply", "after_shutdown", "image_pool", "image", "marker
 class Current:
     """What is there. I(parts) are the files of L(PARTS) that are, I(applied) the digests that the program runs with.
 
-    I(wanted) is the version that the desktop is to run by what is asked, or else by its configuration; I(versions) are
-    those of its image that lie here. I(left) are all files and directories that are the program's.
+    I(wanted) is the version that the desktop is to run by what is asked, or else by its configuration, and I(manifest)
+    that of it where it lies here; I(versions) are all of its image that do. I(foreign) is a domain that has the name of
+    the desktop and is none. I(left) are all files and directories that are the program's.
     """
 
     architecture: str
@@ -48,6 +50,7 @@ class Current:
     record: Record = field(default_factory=Record)
     desktop: Desktop | None = None
     wanted: ImageVersion | None = None
+    manifest: Manifest | None = None
     versions: tuple[str, ...] = ()
     foreign: str = ""
     left: tuple[str, ...] = ()
@@ -71,14 +74,13 @@ def look(host: Host, asked: EndpointConfig | None = None) -> Current:
     store = _store(host, config, is_needed=asked is not None) if config else None
     domain = find_domain(host, config.desktop) if config else None
     desktops = list_desktops(host, [domain] if domain else [], config.desktop) if config else []
-    return Current(
-        architecture=found.architecture,
-        parts=parts,
-        applied=found.applied,
-        unit=found.unit,
+    wanted = _wanted(store, config) if config else None
+    return replace(
+        found,
         record=_record(),
         desktop=desktops[0] if desktops else None,
-        wanted=_wanted(store, config) if config else None,
+        wanted=wanted,
+        manifest=store.manifest(wanted.image, Version.parse(wanted.version)) if store and wanted else None,
         versions=tuple(str(manifest.version) for manifest in store.manifests(config.image)) if store else (),
         foreign=domain.name if domain and not desktops else "",
         left=tuple(path for path in (*PARTS.values(), APPLIED, places.STATE) if os.path.lexists(path)),
@@ -101,12 +103,6 @@ def told(current: Current) -> dict[str, Any] | None:
         "versions": list(current.versions),
         "program_checksum": current.digest("program"),
     }
-
-
-def manifest_of(host: Host, config: EndpointConfig, wanted: ImageVersion) -> Any:
-    """Return the manifest of the version, or None when it is not here."""
-    store = _store(host, config, is_needed=True)
-    return store.manifest(wanted.image, Version.parse(wanted.version))
 
 
 def _desktop(desktop: Desktop) -> dict[str, Any]:
