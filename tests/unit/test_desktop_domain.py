@@ -180,3 +180,18 @@ def test_data_disk_makes_room_for_a_disk_of_the_next_version():
     assert [disk.find("source").get("file") for disk in disks if disk.find("transient") is None] == [
         "/h", "/d", "/g/desktops/acct-001.hv1.data.qcow2",
     ]  # fmt: skip
+
+
+def test_desktop_of_an_endpoint_ends_at_reboot_and_is_shown_there_alone():
+    screens = '<graphics type="spice" autoport="yes"><listen type="address" address="0.0.0.0"/></graphics></devices>'
+    template = TEMPLATE.replace("</devices>", screens)
+    overrides = Overrides("qemu", ends_at_reboot=True, shown_here=True)
+
+    definition = build_definition(template, overrides, IDENTITY, STORAGE, MARK)
+
+    graphics = parse(definition).find("devices/graphics")
+    assert (graphics.get("listen"), graphics.find("listen")) == ("127.0.0.1", None)
+    assert (read_traits(definition).on_reboot, read_traits(ET.tostring(build(), "unicode")).on_reboot) == (
+        "destroy",
+        "restart",
+    )

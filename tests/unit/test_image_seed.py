@@ -11,11 +11,11 @@ import pytest
 
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput
 from ansible_collections.goldsmith.images.plugins.module_utils.openssl import Certificate
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.host_program import digest_of
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_seed import ImageSeed, renewal_reason
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_seed_host import (
     PARTS,
     Current,
-    digest_of,
     told,
 )
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_seed_options import (
