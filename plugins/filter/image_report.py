@@ -44,6 +44,15 @@ options:
         description: Results of a loop of M(goldsmith.images.desktop_image_info) over the names of image pools.
         type: list
         elements: dict
+      kind:
+        description: V(endpoint) for an endpoint; by default it is an image host.
+        type: str
+      idv_desktop:
+        description: Result of M(goldsmith.images.idv_desktop_info), of an IDV endpoint.
+        type: dict
+      voi_disk:
+        description: Result of M(goldsmith.images.voi_disk_info), of a VOI endpoint.
+        type: dict
       problem:
         description: What else went wrong.
         type: str
@@ -127,6 +136,13 @@ _value:
         - The desktop pools of all hosts, each with C(host), C(name), C(follows) (markers), C(wanted) and C(runs)
           (versions), C(count), C(running), C(outdated), C(restart_pending), C(rollout) (a version that some desktops
           have first), C(start_at), C(failed) and C(held).
+      type: list
+      elements: dict
+    endpoints:
+      description:
+        - The endpoints, each with C(host), C(desktop_type), C(runs), C(from), C(to) and C(previous) (each C(image) and
+          C(version), or V(null)), C(marker), C(restore), C(state) of its update, C(since) and C(error). The state is
+          also V(unreachable) or V(not read). They are not among C(hosts), nor are their copies among those of images.
       type: list
       elements: dict
     pending:

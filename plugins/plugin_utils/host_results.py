@@ -10,15 +10,21 @@ from typing import Any
 Found = Mapping[str, Any]
 
 # Where the results stand, and the key that a result has when its module succeeded.
-_ANSWERS = {"image_pools": "image_pools", "facts": "ansible_facts", "desktop_pools": "desktop_pools"}
+_ANSWERS = {
+    "image_pools": "image_pools",
+    "facts": "ansible_facts",
+    "desktop_pools": "desktop_pools",
+    "idv_desktop": "idv_desktop",
+    "voi_disk": "voi_disk",
+}
 _LONGEST_MESSAGE = 500
 
 
 def read_results(found: Found) -> dict[str, Any]:
     """Return what the host told, and as C(problems) what it did not.
 
-    C(image_pools), C(desktop_pools) and C(facts) are None where that is not known; C(desktop_images) has the answers by
-    the names of the pools.
+    C(image_pools), C(desktop_pools), C(facts), C(idv_desktop) and C(voi_disk) are None where that is not known or not
+    there; C(desktop_images) has the answers by the names of the pools.
     """
     pools = found.get("image_pools") or {}
     loop = found.get("desktop_images") or []
@@ -27,6 +33,7 @@ def read_results(found: Found) -> dict[str, Any]:
         **answers,
         "host": found["host"],
         "pod": found.get("pod") or "",
+        "kind": found.get("kind") or "",
         "facts": (answers["facts"] or {}).get("image_host"),
         "desktop_images": {result["item"]: result for result in loop if "desktop_images" in result},
         "unreachable": bool(pools.get("unreachable")),

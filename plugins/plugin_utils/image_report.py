@@ -13,6 +13,7 @@ from typing import Any
 
 from ..module_utils.desktop_types import is_arm
 from .copies import DEPLOYING, MISSING, UNKNOWN, copy_result, no_copy, trouble, version_key, version_state
+from .endpoint_report import endpoint_findings, endpoints_of, is_endpoint, is_settled
 from .host_results import Found, read_results
 
 SCHEMA = 1
@@ -32,7 +33,8 @@ def build_report(found: Iterable[Found], hosts: Sequence[str], pools: Sequence[s
     report says so. I(pools) are the image pools that it is about, by default those that may hold images.
     """
     by_name = {entry["host"]: entry for entry in map(read_results, found)}
-    entries = [by_name.get(name) or {"host": name, "problems": [NOT_ASKED]} for name in hosts]
+    everyone = [by_name.get(name) or {"host": name, "problems": [NOT_ASKED]} for name in hosts]
+    entries = [entry for entry in everyone if not is_endpoint(entry)]
     shown = set(pools) or _pools_with_images(entries)
     entries = [_with_pools(entry, shown) for entry in entries]
     desktop_pools = _desktop_pools(entries)
@@ -42,6 +44,7 @@ def build_report(found: Iterable[Found], hosts: Sequence[str], pools: Sequence[s
         "pools": [pool for entry in entries for pool in _pools(entry)],
         "images": _images(entries),
         "desktop_pools": desktop_pools,
+        "endpoints": endpoints_of(everyone),
         "pending": [_pending(pool) for pool in desktop_pools if _is_on_its_way(pool)],
     }
     return report | {"attention": _attention(report), "summary": _summary(report)}
@@ -379,7 +382,13 @@ def _pending(pool: Found) -> dict[str, Any]:
 
 def _attention(report: Found) -> list[dict[str, str]]:
     """Return what somebody should look at, the worst first: I(level) error or warning, and a sentence."""
-    found = [*_host_findings(report), *_pool_findings(report), *_image_findings(report), *_desktop_findings(report)]
+    found = [
+        *_host_findings(report),
+        *_pool_findings(report),
+        *_image_findings(report),
+        *_desktop_findings(report),
+        *endpoint_findings(report["endpoints"]),
+    ]
     worst_first = sorted(found, key=lambda finding: finding[0] != "error")
     return [{"level": level, "subject": subject, "text": text} for level, subject, text in worst_first]
 
@@ -456,4 +465,6 @@ def _summary(report: Found) -> dict[str, int]:
         "running": sum(pool["running"] for pool in pools),
         "outdated": sum(pool["outdated"] for pool in pools),
         "waiting": sum(pending["waiting"] for pending in report["pending"]),
+        "endpoints": len(report["endpoints"]),
+        "endpoints_active": sum(is_settled(endpoint) for endpoint in report["endpoints"]),
     }

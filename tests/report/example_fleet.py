@@ -15,6 +15,7 @@ from typing import Any
 GIB = 1024**3
 POOL = "golden"
 DOWN, BROKEN = "hv-lyon-2", "hv-oslo-1"
+ENDPOINTS = [f"desk-{number}" for number in range(101, 107)]
 HOSTS = {
     "hv-berlin-1": "berlin",
     "hv-berlin-2": "berlin",
@@ -219,6 +220,31 @@ def _desktop_pools(host: str) -> list[dict[str, Any]]:
     return []
 
 
+def _update(state: str, origin: str | None, to: str, previous: str | None, **changes: Any) -> dict[str, Any]:
+    """Return an update as an endpoint tells of it."""
+    versions = {"from": origin, "to": to, "previous": previous}
+    told = {key: number and {"image": "kiosk", "version": number} for key, number in versions.items()}
+    return told | {"state": state, "since": "2026-11-20T06:31:00Z", "error": None, "error_code": None} | changes
+
+
+def _endpoints() -> list[dict[str, Any]]:
+    """Return the elements of endpoints, one in each state."""
+    silent = "its guest agent did not answer within 300 s"
+    desktops = {
+        "desk-101": _update("active", "1.0", "1.1", "1.0"),
+        "desk-102": _update("waiting_for_restart", "1.0", "1.1", None),
+        "desk-103": _update("fetching", "1.0", "1.1", None),
+        "desk-104": _update("failed", "1.1", "1.2", "1.0", error=silent, error_code="push_failed"),
+        "desk-105": None,
+    }
+    found = []
+    for host, update in desktops.items():
+        desktop = {"name": "kiosk", "marker": "stable", "restore": "on_restart", "update": update}
+        found.append(results(host, [], {}, []) | {"kind": "endpoint", "idv_desktop": {"idv_desktop": desktop}})
+    down = "Failed to connect to the host via ssh: Connection timed out"
+    return [*found, {"host": "desk-106", "kind": "endpoint", "image_pools": {"unreachable": True, "msg": down}}]
+
+
 def fleet() -> list[dict[str, Any]]:
     """Return the input of the filter image_report for the example, one element a host."""
     used = {"hv-berlin-1": 0.62, "hv-berlin-2": 0.48, "hv-lyon-1": 0.93, ARM_HOST: 0.21}
@@ -233,4 +259,4 @@ def fleet() -> list[dict[str, Any]]:
     found.append({"host": DOWN, "pod": "lyon", "image_pools": {"unreachable": True, "msg": down}, **nothing})
     libvirt = "cannot connect to libvirt at qemu:///system: Failed to connect socket to '/var/run/libvirt/libvirt-sock'"
     found.append({"host": BROKEN, "pod": "oslo", "image_pools": {"msg": libvirt}, **nothing})
-    return found
+    return [*found, *_endpoints()]

@@ -42,7 +42,7 @@ _NO_TEXT = ("state", "level")
 
 def example_reports() -> list[dict[str, Any]]:
     """Return what three pages show: the example, the same with injections everywhere, and nothing at all."""
-    data = build_report(example_fleet.fleet(), list(example_fleet.HOSTS))
+    data = build_report(example_fleet.fleet(), [*example_fleet.HOSTS, *example_fleet.ENDPOINTS])
     return [
         {"name": "example", "title": "Desktop images of Example Ltd", "data": data},
         {"name": "hostile", "title": INJECTION, "data": with_injections(data)},

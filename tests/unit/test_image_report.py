@@ -293,7 +293,7 @@ def test_hosts_without_anything_give_an_empty_report():
 
 def test_same_data_in_another_order_of_arrival_gives_the_same_report():
     found = example_fleet.fleet()
-    hosts = list(example_fleet.HOSTS)
+    hosts = [*example_fleet.HOSTS, *example_fleet.ENDPOINTS]
 
     assert json.dumps(build_report(found, hosts)) == json.dumps(build_report(found[::-1], hosts))
 
@@ -301,16 +301,39 @@ def test_same_data_in_another_order_of_arrival_gives_the_same_report():
 def test_input_is_not_changed():
     found = example_fleet.fleet()
     before = copy.deepcopy(found)
-    build_report(found, list(example_fleet.HOSTS))
+    build_report(found, [*example_fleet.HOSTS, *example_fleet.ENDPOINTS])
 
     assert found == before
 
 
 def test_example_shows_every_state():
-    made = build_report(example_fleet.fleet(), list(example_fleet.HOSTS))
+    made = build_report(example_fleet.fleet(), [*example_fleet.HOSTS, *example_fleet.ENDPOINTS])
     states = {version["state"] for image in made["images"] for version in image["versions"]}
 
     assert made["summary"]["images"] == 20
     assert made["summary"]["hosts"] == 6
     assert {"available", "partially_available", "publishing", "replicating", "deploying"} <= states
     assert {"deployment_done", "disabled"} <= states
+
+
+def test_endpoints_are_told_by_themselves_and_are_no_hosts_of_images():
+    made = build_report(example_fleet.fleet(), [*example_fleet.HOSTS, *example_fleet.ENDPOINTS])
+
+    shown = {e["host"]: (e["state"], (e["runs"] or {}).get("version"), (e["to"] or {}).get("version"))
+             for e in made["endpoints"]}  # fmt: skip
+    assert shown == {
+        "desk-101": ("active", "1.1", "1.1"),
+        "desk-102": ("waiting_for_restart", "1.0", "1.1"),
+        "desk-103": ("fetching", "1.0", "1.1"),
+        "desk-104": ("failed", "1.1", "1.2"),
+        "desk-105": (None, None, None),
+        "desk-106": ("unreachable", None, None),
+    }
+    assert not {host["name"] for host in made["hosts"]} & set(example_fleet.ENDPOINTS)
+    assert {host for image in made["images"] for host in image["hosts"]} <= set(example_fleet.HOSTS)
+    assert (made["summary"]["endpoints"], made["summary"]["endpoints_active"]) == (6, 1)
+    told = {finding["subject"]: finding["text"] for finding in made["attention"]}
+    assert told["endpoint desk-104"] == (
+        "did not get kiosk 1.2: its guest agent did not answer within 300 s; it runs kiosk 1.1"
+    )
+    assert told["endpoint desk-106"].startswith("could not be reached: Failed to connect")
