@@ -20,9 +20,9 @@ _BOOT_TO = ("endpoint_os", "local")
 def endpoints_of(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the endpoints among the hosts, by name: those with C(voi_mac).
 
-    Each has C(name), C(mac) (lower case, colons), C(file) (the name of its iPXE script), C(boot_to), C(address) ("" where
-    none is said) and C(machine_id) (machine-id(5), the same for the same name). Raises BadInput for variables that
-    cannot be used, and where two endpoints have one MAC or IP address.
+    Each has C(name), C(mac) (lower case, colons), C(file) (the name of its iPXE script), C(boot_to), C(address) (empty
+    where none is said) and C(machine_id) (machine-id(5), the same for the same name). Raises BadInput for variables
+    that cannot be used, and where two endpoints have one MAC or IP address.
     """
     endpoints = [_endpoint(name, hostvars[name]) for name in sorted(set(hosts)) if hostvars[name].get("voi_mac")]
     for key in ("mac", "address"):

@@ -124,9 +124,26 @@ mask_units() {
         systemd-journal-flush.service systemd-update-utmp.service systemd-update-utmp-runlevel.service \
         systemd-random-seed.service systemd-firstboot.service systemd-machine-id-commit.service systemd-binfmt.service \
         systemd-remount-fs.service grub-common.service modprobe@drm.service ssh.socket \
-        systemd-ask-password-console.path systemd-ask-password-wall.path dev-hugepages.mount dev-mqueue.mount; do
+        systemd-ask-password-console.path systemd-ask-password-wall.path dev-hugepages.mount dev-mqueue.mount \
+        sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount systemd-modules-load.service \
+        modprobe@configfs.service modprobe@dm_mod.service modprobe@fuse.service modprobe@loop.service systemd-sysctl.service \
+        systemd-network-generator.service systemd-initctl.socket systemd-journald-audit.socket; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
     done
+    # The disk's partitions are mounted by whoever works on them, never by their type.
+    mkdir -p "$root/etc/systemd/system-generators"
+    for generator in cryptsetup debug fstab getty gpt-auto hibernate-resume integritysetup rc-local run system-update veritysetup; do
+        ln -sf /dev/null "$root/etc/systemd/system-generators/systemd-$generator-generator"
+    done
+    # Looking at processors loads modules for each of their features (KVM, ciphers, clock rates); none is needed here.
+    mkdir -p "$root/etc/systemd/system/systemd-udev-trigger.service.d"
+    cat >"$root/etc/systemd/system/systemd-udev-trigger.service.d/endpoint.conf" <<'TRIGGER'
+[Service]
+ExecStart=
+ExecStart=udevadm trigger --type=subsystems --action=add
+ExecStart=udevadm trigger --type=devices --action=add --prioritized-subsystem=block,net \
+    --subsystem-nomatch=cpu --subsystem-nomatch=memory --subsystem-nomatch=tty --subsystem-nomatch=vc
+TRIGGER
 }
 
 write_configuration() {
@@ -155,7 +172,7 @@ SSHD
 #!/bin/sh
 # The machine's SSH host key: kept on its cache partition where it has one, otherwise good until it is switched off.
 set -eu
-udevadm settle --timeout=10 || true
+udevadm settle --timeout=10 --exit-if-exists=/dev/disk/by-label/goldsmith-cache || true
 keys=/etc/ssh
 if cache=$(blkid --label goldsmith-cache) && mkdir -p /srv/cache && mount -o noatime "$cache" /srv/cache; then
     keys=/srv/cache/ssh
@@ -172,6 +189,9 @@ fi
 [ "$keys" = /etc/ssh ] || install -m 0600 "$key" /etc/ssh/ssh_host_ed25519_key
 IDENTITY
     chmod 0755 "$root/usr/local/sbin/endpoint-identity"
+    # Debian tests the configuration before each start; this one does not change.
+    mkdir -p "$root/etc/systemd/system/ssh.service.d"
+    printf '[Service]\nExecStartPre=\n' >"$root/etc/systemd/system/ssh.service.d/endpoint.conf"
     cat >"$root/etc/systemd/system/endpoint-identity.service" <<'UNIT'
 [Unit]
 Description=SSH host key of the endpoint
