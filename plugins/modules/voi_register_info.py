@@ -8,7 +8,7 @@ module: voi_register_info
 version_added: 0.3.0
 short_description: Read which machines booted from a boot server
 description:
-  - Returns the machines that asked a boot server (role P(goldsmith.images.voi_boot#role)) what to boot. A machine that is
+  - Returns the machines that asked a boot server (P(goldsmith.images.voi_boot#role)) what to boot. A machine that is
     no endpoint yet tells its make and serial number there, so that it can be put into the inventory.
   - What a machine says of itself is not proven, and the register holds the last 5 to 10 MiB of it.
 options:
