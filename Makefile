@@ -78,6 +78,10 @@ faults: setup ## kill -9 and failures at every step, on a test host
 distribution: setup ## images between test hosts of its own, and what may go wrong on the way
 	@pytest tests/distribution --durations 10
 
+.PHONY: voi
+voi: setup ## machines that boot from the network, on a test host of its own
+	@pytest tests/voi --durations 10
+
 SECONDS_EACH ?= 30
 
 .PHONY: fuzz
