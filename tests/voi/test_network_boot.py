@@ -75,7 +75,7 @@ def test_endpoint_boots_from_the_network_and_is_a_host_for_ansible(served, tmp_p
     assert kept
     assert kept != first
     (tmp_path / "endpoints.known").unlink()
-    served.on_endpoint(inventory, "ansible.builtin.shell", f"umount /srv/cache; {renew}")
+    served.on_endpoint(inventory, "ansible.builtin.shell", f"umount /srv/goldsmith-cache; {renew}")
     assert host_key(served, DESK.address) == kept
     served.power_off(DESK)
 

@@ -88,7 +88,7 @@ install_packages() {
         mmdebstrap --mode=root --format=directory --variant=minbase \
         --include=systemd,systemd-sysv,udev,kmod,libnss-myhostname,iproute2,procps,openssh-server,ca-certificates \
         --include=python3,python3-libtorrent,openssl \
-        --include=fdisk,e2fsprogs,dosfstools,ntfs-3g,grub2-common,grub-pc-bin,grub-efi-amd64-bin,libhivex-bin,libwin-hivex-perl \
+        --include=fdisk,e2fsprogs,dosfstools,mtools,ntfs-3g,grub2-common,grub-pc-bin,grub-efi-amd64-bin,libhivex-bin,libwin-hivex-perl \
         --include="busybox-static,$kernel_package" \
         --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
@@ -174,8 +174,8 @@ SSHD
 set -eu
 udevadm settle --timeout=10 --exit-if-exists=/dev/disk/by-label/goldsmith-cache || true
 keys=/etc/ssh
-if cache=$(blkid --label goldsmith-cache) && mkdir -p /srv/cache && mount -o noatime "$cache" /srv/cache; then
-    keys=/srv/cache/ssh
+if cache=$(blkid --label goldsmith-cache) && mkdir -p /srv/goldsmith-cache && mount -o noatime "$cache" /srv/goldsmith-cache; then
+    keys=/srv/goldsmith-cache/ssh
     mkdir -p -m 0700 "$keys"
 fi
 key=$keys/ssh_host_ed25519_key
