@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from datetime import datetime, timezone
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, ImagesError, from_os_error
-from ansible_collections.goldsmith.images.plugins.module_utils.resources.image_seed import ControllerNeeded
+from ansible_collections.goldsmith.images.plugins.module_utils.resources.host_program import ControllerNeeded
 from ansible_collections.goldsmith.images.plugins.plugin_utils.authority import (
     DEFAULT_DIRECTORY,
     Authority,
@@ -20,14 +17,20 @@ from ansible_collections.goldsmith.images.plugins.plugin_utils.authority import 
     read_authority,
     require_cryptography,
 )
-from ansible_collections.goldsmith.images.plugins.plugin_utils.seed_program import build_program
+from ansible_collections.goldsmith.images.plugins.plugin_utils.program_bringing import (
+    BringsProgram,
+    checksum_of,
+    failure,
+    joined,
+)
+from ansible_collections.goldsmith.images.plugins.plugin_utils.programs import SEED, build_program
 
 MODULE = "goldsmith.images.image_seed"
 _AUTHORITY = ("ca_directory", "ca_certificate", "ca_key")  # the key stays on the controller
 _DEFAULT_DAYS = 30
 
 
-class ActionModule(ActionBase):
+class ActionModule(BringsProgram):
     """Runs the module with what the controller knows; when the host asks for more, brings that and runs it again."""
 
     _supports_check_mode = True
@@ -43,9 +46,9 @@ class ActionModule(ActionBase):
                 return self._execute_module(MODULE, options, task_vars=variables)
             return self._run_with_authority(asked, options, variables)
         except OSError as error:
-            return _failure(from_os_error(error))
+            return failure(from_os_error(error))
         except ImagesError as error:
-            return _failure(error)
+            return failure(error)
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
@@ -54,20 +57,20 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         directory = os.path.expanduser(asked.get("ca_directory") or DEFAULT_DIRECTORY)
         authority, is_new = self._authority(asked, directory)
-        program = build_program()
+        program = build_program(SEED)
         options |= {
             "ca_certificate": authority.pem if authority else None,
-            "program_checksum": hashlib.sha256(program).hexdigest(),
+            "program_checksum": checksum_of(program),
         }
         made = [f"make certificate authority (at {directory} on the controller)"] if is_new else []
         result = self._execute_module(MODULE, options, task_vars=variables)
         if result.get("error_code") != ControllerNeeded.error_code:
-            return _joined(made, {}, result)
+            return joined(made, {}, result)
         if result.get("request"):
             options["certificate"] = _sign(authority, result["request"], options)
         if result.get("needs_program"):
-            options["program"] = self._upload(program)
-        return _joined(made, result, self._execute_module(MODULE, options, task_vars=variables))
+            options["program"] = self.upload(program, "goldsmith-seed.pyz")
+        return joined(made, result, self._execute_module(MODULE, options, task_vars=variables))
 
     def _authority(self, asked: dict[str, Any], directory: str) -> tuple[Authority | None, bool]:
         """Return the authority, None where check mode does not make it, and whether a run has to make it or did."""
@@ -84,28 +87,7 @@ class ActionModule(ActionBase):
             return there, there is None
         return make_authority(directory, datetime.now(timezone.utc))
 
-    def _upload(self, program: bytes) -> str:
-        """Bring the program to a temporary directory on the host, which goes at the end of the task."""
-        if not self._connection._shell.tmpdir:
-            self._make_tmp_path()
-        uploaded = self._connection._shell.join_path(self._connection._shell.tmpdir, "goldsmith-seed.pyz")
-        self._transfer_data(uploaded, program)
-        self._fixup_perms2((self._connection._shell.tmpdir, uploaded))
-        return uploaded
-
 
 def _sign(authority: Authority, request: str, options: dict[str, Any]) -> str:
     days = int(options.get("valid_days") or _DEFAULT_DAYS)
     return authority.sign(request, str(options["name"]), str(options["address"]), days, datetime.now(timezone.utc))
-
-
-def _joined(made: list[str], first: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
-    """Return the result of the last run of the module with what was done before it."""
-    before = made + first.get("actions", [])
-    if not before:
-        return last
-    return {**last, "changed": True, "actions": before + last.get("actions", [])}
-
-
-def _failure(error: ImagesError) -> dict[str, Any]:
-    return {"failed": True, "changed": False, "msg": str(error), "error_code": error.error_code}

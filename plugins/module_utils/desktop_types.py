@@ -11,6 +11,7 @@ ARM_ARCHITECTURES = frozenset({"aarch64", "armv7l"})
 
 _ALL = frozenset(DESKTOP_TYPES)
 _VDI = frozenset({"vdi"})
+_IDV = frozenset({"idv"})
 _VDI_AND_IDV = frozenset({"vdi", "idv"})
 _IDV_AND_VOI = frozenset({"idv", "voi"})
 
@@ -31,6 +32,7 @@ _RULES = {
     ),
     "fetch to endpoints": (_IDV_AND_VOI, "endpoints fetch IDV and VOI desktop images only"),
     "deploy to image hosts": (_VDI, "only VDI desktop images are deployed to desktop pools on image hosts"),
+    "run on endpoints": (_IDV, "only IDV desktop images run in a VM on endpoints"),
 }
 _ARM_RULE = "ARM hosts support VDI desktop images only"
 

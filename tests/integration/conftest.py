@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
-from lab_host import LAB, ROOT, TestHost
+from lab_host import LAB, TestHost, write_guest_disk
 from loaded_ansible import LoadedAnsible
 
 
@@ -51,10 +50,4 @@ def guest_disk(hv1: TestHost) -> str:
 
     It is copied, never used itself.
     """
-    recipe = hashlib.sha256((ROOT / "roles" / "demo" / "files" / "guest_disk.sh").read_bytes()).hexdigest()[:16]
-    directory = f"/var/cache/goldsmith-test/{recipe}"
-    path = f"{directory}/office-src.raw"
-    if "there" not in hv1.run(f"test -e {path} && echo there", check=False):
-        hv1.run("rm -rf /var/cache/goldsmith-test && mkdir -p /var/cache/goldsmith-test")
-        hv1.role("goldsmith.images.demo", "disk.yml", demo_directory=directory)
-    return path
+    return write_guest_disk(hv1)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -83,3 +84,14 @@ class TestHost:
         _skipped, _equals, said = _before.rpartition("|")
         told = {"diff_text": _before} if diff else {}
         return json.loads(result) | told | ({"failed": True} if "FAILED" in said or "UNREACHABLE" in said else {})
+
+
+def write_guest_disk(host: TestHost) -> str:
+    """Return the path on the host of a disk with a bootable Debian and a guest agent (raw), written when missing."""
+    recipe = hashlib.sha256((ROOT / "roles" / "demo" / "files" / "guest_disk.sh").read_bytes()).hexdigest()[:16]
+    directory = f"/var/cache/goldsmith-test/{recipe}"
+    path = f"{directory}/office-src.raw"
+    if "there" not in host.run(f"test -e {path} && echo there", check=False):
+        host.run("rm -rf /var/cache/goldsmith-test && mkdir -p /var/cache/goldsmith-test")
+        host.role("goldsmith.images.demo", "disk.yml", demo_directory=directory)
+    return path

@@ -17,7 +17,9 @@ LONGEST_FILE = 500
 # Where a file stands, by the beginning of its path in plugins/; the first that fits counts.
 FLOORS = (
     ("module_utils/reconcile.py", 4),
+    ("module_utils/idv/", 4),
     ("module_utils/resources/", 3),
+    ("module_utils/endpoint/", 2.3),
     ("module_utils/swarm/", 2.2),
     ("module_utils/hypervisor/", 2.1),
     ("module_utils/catalog/", 2.1),

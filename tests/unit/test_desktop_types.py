@@ -69,3 +69,15 @@ def test_only_vdi_is_deployed_to_image_hosts(desktop_type):
     desktop_types.require("deploy to image hosts", "vdi", "office", "x86_64")
     with pytest.raises(Refused, match=f"only VDI desktop images are deployed .*; 'kiosk' is of type {desktop_type}"):
         desktop_types.require("deploy to image hosts", desktop_type, "kiosk", "x86_64")
+
+
+@pytest.mark.parametrize("desktop_type", ["vdi", "voi"])
+def test_only_idv_runs_in_a_vm_on_endpoints(desktop_type):
+    desktop_types.require("run on endpoints", "idv", "office", "x86_64")
+    with pytest.raises(Refused, match=f"only IDV desktop images run in a VM on .*; 'kiosk' is of type {desktop_type}"):
+        desktop_types.require("run on endpoints", desktop_type, "kiosk", "x86_64")
+
+
+def test_arm_endpoint_runs_no_idv():
+    with pytest.raises(Refused, match=ARM_SENTENCE.format("idv")):
+        desktop_types.require("run on endpoints", "idv", "kiosk", "aarch64")

@@ -26,12 +26,18 @@ _MAC_PREFIX = "52:54:00"  # QEMU's own
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a desktop's hardware has otherwise than its image's. I(memory) in bytes; None leaves the image's."""
+    """What a desktop's hardware has otherwise than its image's. I(memory) in bytes; None leaves the image's.
+
+    A desktop that I(ends_at_reboot) is off when its guest reboots. The screen of one that is I(shown_here) is served to
+    programs of its own host alone.
+    """
 
     virt_type: str
     vcpus: int | None = None
     memory: int | None = None
     networks: tuple[NetworkHardware, ...] | None = None
+    ends_at_reboot: bool = False
+    shown_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,10 @@ def build_definition(template: str, overrides: Overrides, identity: Identity, st
         hardware.set_memory(domain, overrides.memory)
     if overrides.networks is not None:
         hardware.set_networks(domain, overrides.networks)
+    if overrides.ends_at_reboot:
+        hardware.end_at_reboot(domain)
+    if overrides.shown_here:
+        hardware.listen_on_loopback(domain)
     for card, mac in zip(domain.findall("devices/interface"), identity.macs):
         card.insert(0, ET.Element("mac", address=mac))
     if storage.nvram is not None:

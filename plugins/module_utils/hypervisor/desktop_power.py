@@ -71,11 +71,16 @@ def wait_for_agents(host: Host, names: Sequence[str], timeout: float) -> None:
         )
 
 
-def silent_agents(host: Host, names: Sequence[str], timeout: float) -> list[str]:
-    """Return the domains whose guest agents did not answer within I(timeout) seconds; as soon as all do, none."""
+def silent_agents(host: Host, names: Sequence[str], timeout: float, start_again: bool = False) -> list[str]:
+    """Return the domains whose guest agents did not answer within I(timeout) seconds; as soon as all do, none.
+
+    With I(start_again), those that are off meanwhile are started: a guest may reboot before it is ready.
+    """
     silent = list(names)
 
     def look() -> list[str]:
+        if start_again:
+            start_all(host, silent)
         silent[:] = [name for name in silent if not _agent_answers(host, name)]
         return silent
 

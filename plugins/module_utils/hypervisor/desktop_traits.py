@@ -15,7 +15,10 @@ from .metadata import Mark, read_mark
 
 @dataclass(frozen=True)
 class Traits:
-    """What two definitions can differ in. I(memory) in bytes; I(disks) are (target, path, persistent)."""
+    """What two definitions can differ in. I(memory) in bytes; I(disks) are (target, path, persistent).
+
+    I(on_reboot) is what becomes of the domain when its guest reboots, by libvirt's word.
+    """
 
     virt_type: str
     vcpus: int
@@ -23,6 +26,7 @@ class Traits:
     networks: tuple[NetworkCard, ...]
     disks: tuple[tuple[str, str | None, bool], ...]
     nvram: str | None
+    on_reboot: str
     mark: Mark | None
 
     @property
@@ -60,5 +64,6 @@ def read_traits(definition: str) -> Traits:
             )
         ),
         nvram=domain.findtext("os/nvram"),
+        on_reboot=domain.findtext("on_reboot", "restart"),
         mark=read_mark(domain),
     )

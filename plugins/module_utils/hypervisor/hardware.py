@@ -16,6 +16,7 @@ from .metadata import Mark, write_mark
 from .virt_install import NetworkHardware
 
 KIBIBYTE = 1024
+LOOPBACK = "127.0.0.1"
 _UNITS = {"b": 1, "bytes": 1, "KB": 1000, "k": 1024, "KiB": 1024, "MB": 1000**2, "M": 1024**2, "MiB": 1024**2}
 _UNITS |= {"GB": 1000**3, "G": 1024**3, "GiB": 1024**3, "TB": 1000**4, "T": 1024**4, "TiB": 1024**4}
 
@@ -118,6 +119,21 @@ def set_memory(domain: ET.Element, memory: int) -> None:
         if element is not None:
             element.set("unit", "KiB")
             element.text = str(memory // KIBIBYTE)
+
+
+def end_at_reboot(domain: ET.Element) -> None:
+    """Have the domain be off when its guest reboots."""
+    element = domain.find("on_reboot")
+    (ET.SubElement(domain, "on_reboot") if element is None else element).text = "destroy"
+
+
+def listen_on_loopback(domain: ET.Element) -> None:
+    """Serve the screens of the domain to programs of its own host alone."""
+    for graphics in domain.findall("devices/graphics"):
+        if graphics.get("type") in ("vnc", "spice"):
+            for listen in graphics.findall("listen"):
+                graphics.remove(listen)
+            graphics.set("listen", LOOPBACK)
 
 
 def set_virt_type(domain: ET.Element, virt_type: str) -> None:

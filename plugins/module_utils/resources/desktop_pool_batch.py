@@ -26,13 +26,14 @@ class Terms:
     """How a push is done: seconds to wait for guests to shut down and for their agents (0: no proof is asked for).
 
     I(only_without_session) leaves desktops alone in which somebody is logged in; I(logoff_until) is when it stops
-    waiting for log-off, by C(time.monotonic()).
+    waiting for log-off, by C(time.monotonic()). A desktop that I(ends_at_reboot) is off when its guest reboots.
     """
 
     timeout: float
     agent_deadline: float
     only_without_session: bool = False
     logoff_until: float = 0
+    ends_at_reboot: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class Batch:
             return SKIPPED
         with self._brought_up_again_on_error():
             started = [move.desktop.name for move in moves if move.desktop.name not in self._not_started]
-            silent = silent_agents(self.work.host, started, self.terms.agent_deadline)
+            silent = silent_agents(
+                self.work.host, started, self.terms.agent_deadline, start_again=self.terms.ends_at_reboot
+            )
             reason = f"its guest agent did not answer within {self.terms.agent_deadline:g} s"
             failures = {**self._not_started, **dict.fromkeys(silent, reason)}
             for move in moves:

@@ -42,7 +42,8 @@ class Blueprint:
 
     I(follows) are the wishes of the pool where they are not those of this version: while a rollout is pending, most
     desktops are not to have what the pool follows. I(blocked) says why no desktop gets the version, if none does.
-    I(data_size) is the size of a data disk that each desktop is to have, in bytes.
+    I(data_size) is the size of a data disk that each desktop is to have, in bytes. I(on_endpoint) tells that this host
+    is the endpoint of the desktop's user.
     """
 
     pool: str
@@ -54,6 +55,7 @@ class Blueprint:
     persistent: bool
     overrides: Overrides
     data_size: int | None = None
+    on_endpoint: bool = False
     blocked: str = ""
     follows: Mapping[str, str] | None = None
     rollout: Rollout | None = None
@@ -112,7 +114,8 @@ class Blueprint:
     def require_deployable(self, store: Store, architecture: str) -> None:
         """Raise Refused or Damaged when the version cannot be deployed on this host."""
         manifest = self.manifest
-        require("deploy to image hosts", manifest.desktop_type, manifest.image, architecture)
+        operation = "run on endpoints" if self.on_endpoint else "deploy to image hosts"
+        require(operation, manifest.desktop_type, manifest.image, architecture)
         if manifest.architecture != architecture:
             raise Refused(
                 f"image {manifest.image} {self.version} is made for {manifest.architecture}, and this host is "

@@ -50,6 +50,7 @@ def batch_changes(desired: Desired, push: Push, work: DesktopWork) -> Iterator[C
             desired.agent_deadline,
             desired.push == "wait_for_logoff",
             begun + desired.logoff_timeout if waits else begun,
+            desired.ends_at_reboot,
         )
         yield from _batch(Batch(work, moves, terms), moves, terms)
 

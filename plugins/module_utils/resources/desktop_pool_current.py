@@ -96,8 +96,9 @@ def _blueprint(
         marker=desired.marker or "",
         clone=desired.clone,
         persistent=desired.persistent,
-        overrides=Overrides(virt_type, desired.vcpus, desired.memory, desired.networks),
+        overrides=_overrides(desired, virt_type),
         data_size=desired.data_disk,
+        on_endpoint=desired.on_endpoint,
     )
     blueprint.require_deployable(store, host.architecture)
     require_trusted_copy(store, blueprint.manifest, desired.trusted, VerifiedFiles(host.files))
@@ -129,8 +130,13 @@ def _settled(host: Host, desired: Desired, blueprint: Blueprint) -> Blueprint | 
         record = store.record(origin.image)
     except ImagesError:
         return None
-    said = Overrides(blueprint.overrides.virt_type, desired.vcpus, desired.memory, desired.networks)
-    return replace(settled, overrides=said).with_terms_of(record)
+    return replace(settled, overrides=_overrides(desired, blueprint.overrides.virt_type)).with_terms_of(record)
+
+
+def _overrides(desired: Desired, virt_type: str) -> Overrides:
+    return Overrides(
+        virt_type, desired.vcpus, desired.memory, desired.networks, desired.ends_at_reboot, desired.on_endpoint
+    )
 
 
 def _with_users(host: Host, desired: Desired, current: Current) -> Current:

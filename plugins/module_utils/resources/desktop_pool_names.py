@@ -19,12 +19,16 @@ _NUMBER_FORMAT = re.compile(r"^(0?[1-9]?d?)$")
 def desktop_name(pattern: str, pool: str, index: int) -> str:
     """Return the name of desktop number I(index). Raises BadInput when the pattern does not give a host name."""
     name = check_pattern(pattern).format(pool=pool, n=index)
-    if not _HOST_NAME.match(name):
+    if not is_host_name(name):
         raise BadInput(
             f"names: {pattern!r} gives {name!r} in desktop pool {pool}, which is not a host name; a host name has 1 to "
             "63 of the characters a-z 0-9 - and neither begins nor ends with -: say another pattern, as 'acct-{n:03d}'"
         )
     return name
+
+
+def is_host_name(name: str) -> bool:
+    return _HOST_NAME.match(name) is not None
 
 
 def check_pattern(pattern: str) -> str:

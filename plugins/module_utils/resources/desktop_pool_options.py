@@ -73,6 +73,8 @@ class Desired:
 
     I(data_disk) is the size of the data disk of each desktop, in bytes; I(rollout) what is said of going over to
     another version; I(agent_deadline) seconds, 0 for no proof.
+
+    A pool that is I(on_endpoint) has the desktop of an endpoint (module_utils/idv), which I(ends_at_reboot) or not.
     """
 
     name: str
@@ -103,6 +105,8 @@ class Desired:
     timeout: int = 300
     force: bool = False
     trusted: trust.TrustedSigners | None = None
+    on_endpoint: bool = False
+    ends_at_reboot: bool = False
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -111,8 +115,6 @@ class Desired:
             return cls(name=name, present=False, force=params["force"], remove_data=params["remove_data"])
         if params["version"] is not None:
             Version.parse(params["version"])
-        if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
-            raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
         for option in ("timeout", "logoff_timeout", "agent_deadline"):
             if params[option] is not None and params[option] < 0:
                 raise BadInput(f"{option}: {params[option]} is not a number of seconds; give 0 or more, as 300")
@@ -126,13 +128,10 @@ class Desired:
             names=_names(params["names"], name, _numbers(params)),
             clone=params["clone"],
             persistent=params["persistent"],
-            vcpus=params["vcpus"],
-            memory=parse_memory(params["memory"]),
-            networks=_networks(params["networks"]),
+            **read_hardware_options(params),
             virt_type=params["virt_type"],
             autostart=params["autostart"],
             started=params["started"],
-            data_disk=_data_disk(params["data_disk"]),
             remove_data=params["remove_data"],
             push=params["push"],
             logoff_timeout=params["logoff_timeout"],
@@ -151,6 +150,18 @@ class Desired:
     def follows(self) -> str:
         """The version that the pool is to have, for reading: C(office stable), C(office 1.0)."""
         return f"{self.image} {self.marker or self.version}"
+
+
+def read_hardware_options(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of the hardware: vcpus, memory and data_disk (bytes), networks. Raises BadInput."""
+    if params["vcpus"] is not None and not 1 <= params["vcpus"] <= 4096:
+        raise BadInput(f"vcpus: {params['vcpus']} is not a number of processors; give 1 or more, as 2")
+    return {
+        "vcpus": params["vcpus"],
+        "memory": parse_memory(params["memory"]),
+        "networks": _networks(params["networks"]),
+        "data_disk": _data_disk(params["data_disk"]),
+    }
 
 
 def _numbers(params: dict[str, Any]) -> Sequence[int]:

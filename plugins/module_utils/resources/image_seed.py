@@ -14,13 +14,14 @@ from typing import Any
 from .. import openssl, systemd
 from ..changes import Change
 from ..collection import VERSION
-from ..errors import BadInput, Damaged, ImagesError, ToolFailed, Unreachable
+from ..errors import BadInput, ToolFailed, Unreachable
 from ..hypervisor import pools
 from ..hypervisor.connection import Host
 from ..swarm import config, control
 from ..times import time_text
 from ..waiting import Waiter
-from .image_seed_host import APPLIED, PARTS, PROGRAM, Current, digest_of, look, read, told
+from .host_program import ControllerNeeded, digest_of, install_program, read, readable, remove_tree, write
+from .image_seed_host import APPLIED, PARTS, PROGRAM, Current, look, told
 from .image_seed_options import Desired
 from .image_seed_unit import unit_text
 
@@ -31,15 +32,6 @@ _RESTARTING = {"program", "unit", "authority", _LISTENING}  # what the program r
 _DIRECTORIES = (os.path.dirname(PROGRAM), os.path.dirname(config.KEY), config.DIRECTORY, os.path.dirname(config.STATE))
 _BEGINS = Waiter(timeout=60, poll=0.2)
 _ROUNDING = timedelta(hours=2)  # certificates begin an hour early, for clocks that differ
-
-
-class ControllerNeeded(ImagesError):
-    """The program or a certificate has to come from the controller: the action plugin brings it and runs again.
-
-    C(facts) say what: C(needs_program), and C(request), the request for a certificate or None.
-    """
-
-    error_code = "controller_needed"
 
 
 @dataclass(frozen=True)
@@ -126,9 +118,9 @@ class ImageSeed:
                 Change(
                     "write",
                     subject,
-                    lambda: self._write(PARTS[part], content),
-                    None if there is None else _readable(there),
-                    _readable(content),
+                    lambda: write(self.host.files, PARTS[part], content),
+                    None if there is None else readable(there),
+                    readable(content),
                 ),
             )
 
@@ -174,27 +166,17 @@ class ImageSeed:
     def _install_program(self, desired: Desired, needs: Needs) -> None:
         if desired.program is None:
             raise _controller_needed(desired, needs)
-        content = read(desired.program)
-        if content is None or digest_of(content) != desired.program_checksum:
-            raise Damaged(
-                f"the program that came to this host at {desired.program} does not have the checksum "
-                f"{desired.program_checksum}; run again"
-            )
-        self._write(PROGRAM, content)
+        install_program(self.host.files, desired.program, desired.program_checksum or "", PROGRAM)
 
     def _install_certificate(self, desired: Desired, needs: Needs) -> None:
         if desired.certificate is None:
             raise _controller_needed(desired, needs)
-        self._write(config.CERTIFICATE, desired.certificate.encode())
+        write(self.host.files, config.CERTIFICATE, desired.certificate.encode())
 
     def _write_authority(self, desired: Desired) -> None:
         if desired.authority is None:
             raise BadInput("ca_certificate is missing; image_seed gets it from its action plugin on the controller")
-        self._write(config.AUTHORITY, desired.authority.encode())
-
-    def _write(self, path: str, content: bytes) -> None:
-        self._make_directory(path)
-        self.host.files.write(path, content)
+        write(self.host.files, config.AUTHORITY, desired.authority.encode())
 
     def _make_directory(self, path: str, mode: int = 0o755) -> None:
         self.host.files.make_directory(os.path.dirname(path), mode)
@@ -206,25 +188,17 @@ class ImageSeed:
         wanted = digest_of(read(config.CONFIG) or b"")
         _BEGINS.until(f"{NAME} to take its configuration", _configuration_taken, lambda taken: taken == wanted)
         applied = {part: digest_of(read(path) or b"") for part, path in PARTS.items()} | {_LISTENING: listening}
-        self._write(APPLIED, json.dumps(applied, indent=2, sort_keys=True).encode() + b"\n")
+        write(self.host.files, APPLIED, json.dumps(applied, indent=2, sort_keys=True).encode() + b"\n")
 
     def _remove(self, current: Current) -> None:
         if current.unit.enabled:
             systemd.systemctl("disable", config.UNIT)
         for path in current.left:
-            self._remove_tree(path)
+            remove_tree(self.host.files, path)
         for directory in _DIRECTORIES:
             self.host.files.remove_directory(directory)
         if systemd.is_booted():
             systemd.systemctl("daemon-reload")
-
-    def _remove_tree(self, path: str) -> None:
-        for directory, _directories, files in os.walk(path, topdown=False):
-            for name in files:
-                self.host.files.remove(os.path.join(directory, name))
-            self.host.files.remove_directory(directory)
-        if not os.path.isdir(path):
-            self.host.files.remove(path)
 
 
 def renewal_reason(desired: Desired, current: Current) -> str | None:
@@ -267,14 +241,6 @@ def _controller_needed(desired: Desired, needs: Needs) -> ControllerNeeded:
         "name goldsmith.images.image_seed, so that its action plugin brings them",
         facts={"needs_program": needs.program, "request": request},
     )
-
-
-def _readable(content: bytes) -> Any:
-    """Return the content as a diff shows it: JSON by its keys, other text by its lines."""
-    try:
-        return json.loads(content)
-    except ValueError:
-        return content.decode(errors="replace").splitlines()
 
 
 def _configuration_taken() -> str | None:

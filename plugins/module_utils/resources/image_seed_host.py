@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -20,8 +19,9 @@ from ..swarm import config
 from ..swarm.config import SeedConfig
 from ..systemd import UNITS, UnitState, unit_state
 from ..times import time_text
+from .host_program import DIRECTORY, digest_of, read
 
-PROGRAM = "/usr/local/lib/goldsmith-images/goldsmith-seed.pyz"
+PROGRAM = f"{DIRECTORY}/goldsmith-seed.pyz"
 UNIT_FILE = f"{UNITS}/{config.UNIT}"
 # What the running program read, by digest: a run that broke off before it told the program is not forgotten.
 APPLIED = f"{config.DIRECTORY}/seed.applied.json"
@@ -84,17 +84,6 @@ def look(pools: Mapping[str, str] | None = None) -> Current:
         left=tuple(path for path in (*_FILES, config.STATE) if os.path.lexists(path)),
         pools=pools or {},
     )
-
-
-def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def read(path: str) -> bytes | None:
-    """Return the file's content, or None when it is not there."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
-        return stream.read()
-    return None
 
 
 def told(current: Current) -> dict[str, Any] | None:
