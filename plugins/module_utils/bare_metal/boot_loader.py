@@ -4,7 +4,8 @@
 
 What is in place can be compared with what would be, byte by byte: nothing asks the firmware, and nothing depends on
 how the kernel names devices. For BIOS the boot sector names the sectors of the core image in the BIOS boot partition
-(GRUB's manual, "BIOS installation"; the offsets are those of grub/i386/pc/boot.h). For UEFI the loader has the removable path.
+(GRUB's manual, "BIOS installation"; the offsets are those of grub/i386/pc/boot.h). For UEFI the loader has the
+removable path.
 """
 
 from __future__ import annotations

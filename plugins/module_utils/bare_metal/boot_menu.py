@@ -2,8 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What our GRUB does: its configuration, and the environment block by which it is told. Texts only.
 
-The environment block has C(system_ready) (C(yes) once the system area is whole), C(restore), and C(next_boot)
-(C(system) or C(endpoint_os)), which counts once. Format: GRUB's manual, "The GRUB environment block".
+The environment block has C(system_ready) (C(yes) once the system area is whole), C(restore), C(next_boot) (C(system) or
+C(endpoint_os)), which counts once, and what C(image) is on the disk (C(office@1.0)). GRUB itself notes there which one
+it C(booted) last. Format: GRUB's manual, "The GRUB environment block".
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TEMPLATE = """\
 set timeout=0
 set pager=0
 regexp --set=1:disk '^\\(?(hd[0-9]+),' "$root"
-load_env --file $prefix/grubenv system_ready restore next_boot
+load_env --file $prefix/grubenv system_ready restore next_boot image
 set target=system
 if [ "$system_ready" != yes -o "$restore" = on_boot ]; then set target=endpoint_os; fi
 if [ -n "$next_boot" ]; then
@@ -52,6 +53,8 @@ function boot_endpoint_os {{
 }}
 
 function boot_system {{
+    set booted="$image"
+    save_env --file $prefix/grubenv booted
     if [ "$grub_platform" = efi ]; then
         for part in {system}; do
             for loader in {loaders}; do
