@@ -82,6 +82,10 @@ distribution: setup ## images between test hosts of its own, and what may go wro
 endpoints: setup ## endpoints that keep their desktops, on test hosts
 	@pytest tests/endpoints --durations 10
 
+.PHONY: voi
+voi: setup ## machines that boot from the network, on a test host of its own
+	@pytest tests/voi --durations 10
+
 SECONDS_EACH ?= 30
 
 .PHONY: fuzz

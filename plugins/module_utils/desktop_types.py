@@ -13,6 +13,7 @@ _ALL = frozenset(DESKTOP_TYPES)
 _VDI = frozenset({"vdi"})
 _IDV = frozenset({"idv"})
 _VDI_AND_IDV = frozenset({"vdi", "idv"})
+_VOI = frozenset({"voi"})
 _IDV_AND_VOI = frozenset({"idv", "voi"})
 
 # operation: (the desktop types that may, the rule as a sentence)
@@ -33,6 +34,7 @@ _RULES = {
     "fetch to endpoints": (_IDV_AND_VOI, "endpoints fetch IDV and VOI desktop images only"),
     "deploy to image hosts": (_VDI, "only VDI desktop images are deployed to desktop pools on image hosts"),
     "run on endpoints": (_IDV, "only IDV desktop images run in a VM on endpoints"),
+    "write to the disks of endpoints": (_VOI, "only VOI desktop images are written to the disks of endpoints"),
 }
 _ARM_RULE = "ARM hosts support VDI desktop images only"
 

@@ -23,6 +23,7 @@ FLOORS = (
     ("module_utils/swarm/", 2.2),
     ("module_utils/hypervisor/", 2.1),
     ("module_utils/catalog/", 2.1),
+    ("module_utils/bare_metal/", 2.05),
     ("module_utils/disk/", 2),
     ("module_utils/appliance/", 2),
     ("module_utils/", 1),
