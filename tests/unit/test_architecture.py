@@ -17,6 +17,7 @@ LONGEST_FILE = 500
 # Where a file stands, by the beginning of its path in plugins/; the first that fits counts.
 FLOORS = (
     ("module_utils/reconcile.py", 4),
+    ("module_utils/voi/", 4),
     ("module_utils/endpoint/", 2.3),
     ("module_utils/resources/", 3),
     ("module_utils/swarm/", 2.2),

@@ -53,6 +53,12 @@ def look_at(path: str) -> BlockDevice:
     return BlockDevice(os.path.realpath(path), size, serial)
 
 
+def disks() -> list[str]:
+    """Return the paths of all disks of this machine."""
+    told = json.loads(run_command(["lsblk", "--json", "--nodeps", "--paths", "--output", "NAME,TYPE"]))
+    return [one["name"] for one in told["blockdevices"] if one["type"] in ("disk", "loop")]
+
+
 def signatures(path: str) -> list[str]:
     """Return what a disk begins or ends with that tells of content, as wipefs(8) names it: C(gpt), C(dos), C(ext4)."""
     told = run_command(["wipefs", "--no-act", "--json", path]).strip()

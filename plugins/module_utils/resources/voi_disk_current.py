@@ -135,16 +135,31 @@ def look_for(desired: Desired, compares: bool) -> Current:
     if desired.image is None or not current.file_systems[layout.CACHE].type:
         return replace(current, missing=desired.image is not None)
     with mounted(ReadOnlyFiles(), current.disk.path, current.table.named(layout.CACHE)) as cache:
-        wanted = _wanted(desired, os.path.join(cache, IMAGES))
+        wanted = _wanted(os.path.join(cache, IMAGES), desired.image, desired.version, desired.marker)
         if wanted is None:
             return replace(current, missing=True)
         fitting = [profile for profile in desired.profiles if profile.fits(current.machine)]
         current = replace(current, wanted=wanted, profile=profiles.summary(fitting))
         if compares and (current.has_other() or desired.restore_now):
-            target = current.target(cache, with_profile=not current.has_other())
-            differing = differing_pieces(current.disk.path, current.area, target)
-            current = replace(current, differing=tuple(differing))
+            current = _compared(current, cache, with_profile=not current.has_other())
     return current
+
+
+def what_lies_there(current: Current, cache: str) -> Current:
+    """Return the disk compared with the version that was written to it, and its profiles; I(cache) is mounted there.
+
+    Raises NotFound when the cache does not have the version any more.
+    """
+    lies = current.state.system
+    wanted = _wanted(os.path.join(cache, IMAGES), lies.image, lies.version)
+    if wanted is None or wanted.on_disk != lies:
+        raise NotFound(f"the cache of {current.disk.path} does not have {lies.told} any more; bring it there again")
+    return _compared(replace(current, wanted=wanted), cache, with_profile=True)
+
+
+def _compared(current: Current, cache: str, with_profile: bool) -> Current:
+    target = current.target(cache, with_profile)
+    return replace(current, differing=tuple(differing_pieces(current.disk.path, current.area, target)))
 
 
 def esp_files(desired: Desired, table: PartitionTable, loader: BootLoader) -> dict[str, bytes]:
@@ -158,13 +173,13 @@ def _esp(current: Current) -> SystemPartition:
     return SystemPartition(ReadOnlyFiles(), current.disk.path, current.table.named(layout.ESP))
 
 
-def _wanted(desired: Desired, pool: str) -> Wanted | None:
+def _wanted(pool: str, image: str, version: str | None, marker: str | None = None) -> Wanted | None:
     """Return the version that is wanted, None when it is not in the cache. Raises Refused for one of another kind."""
     if not os.path.isdir(pool):
         return None
     store = Store(pool, ReadOnlyFiles())
     try:
-        manifest = store.resolve(desired.image, desired.version, desired.marker)
+        manifest = store.resolve(image, version, marker)
     except NotFound:
         return None
     _require_fitting(manifest)
