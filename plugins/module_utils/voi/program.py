@@ -4,7 +4,8 @@
 
 It needs no network. It finds the disk of this machine that is ours and is to be restored at each boot, compares the
 system area with what was written there, rewrites what differs, and has the disk boot the system next. It ends with the
-status 0 then, and whoever started it may reboot. A disk on which a version is half written is left to the module voi_disk: the status is 1.
+status 0 then, and whoever started it may reboot. A disk on which a version is half written is left to the module
+voi_disk: the status is 1.
 """
 
 from __future__ import annotations
