@@ -330,6 +330,10 @@ def test_a_machine_boots_the_image_from_the_disk(endpoint, guest_disk, firmware,
     endpoint.disk(cache_size="3GiB", system_size=host.run(f"stat -c %s {image}").strip())
     endpoint.publish("1.0", image)
     profile = PROFILE | {"commands": ["echo $(. /etc/os-release; echo $ID) >/etc/goldsmith-command"]}
+    if firmware == BIOS:  # the run dies while the system is mounted
+        deadly = PROFILE | {"commands": ["kill -9 $PPID"]}
+        assert endpoint.broken(image="office", version="1.0", profiles=[deadly])
+        assert endpoint.info()["update"]["error_code"] == "interrupted"
     written = endpoint.disk(image="office", version="1.0", profiles=[profile])
     assert written["voi_disk"]["update"]["state"] == "waiting_for_restart"
     host.run(

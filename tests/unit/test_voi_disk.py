@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.disk_s
     OnDisk,
     read_state,
 )
-from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.file_systems import FileSystem
+from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.file_systems import FileSystem, is_leftover
 from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.partition_table import (
     Partition,
     PartitionTable,
@@ -320,6 +321,18 @@ def test_update_is_told_by_what_the_disk_says(state, environment, expected):
     update = update_of(replace(PREPARED, state=state, environment=environment))
 
     assert (update and (update.state, update.origin.version)) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "leftover"),
+    [
+        ("/tmp/goldsmith-voi-4194999-abc_123", True),  # noqa: S108 beyond the largest number of a process
+        (f"/tmp/goldsmith-voi-{os.getpid()}-abc_123", False),  # noqa: S108
+        ("/mnt", False),
+    ],
+)
+def test_what_a_process_mounted_that_does_not_live_any_more_is_left_over(path, leftover):
+    assert is_leftover(path) is leftover
 
 
 def test_state_is_read_as_it_was_written(tmp_path):

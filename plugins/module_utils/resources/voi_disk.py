@@ -40,6 +40,8 @@ class VoiDisk:
 
     def observe(self, desired: Desired) -> Current:
         """Look at the disk. What was just written was verified then, so it is compared the first time only."""
+        if not self.host.files.read_only:
+            self.work.clean_up(desired.device)
         current = look_for(desired, compares=not self._has_compared)
         self._has_compared = True
         return current

@@ -11,11 +11,11 @@ from typing import Any
 
 from .. import desktop_types
 from ..bare_metal import boot_loader, boot_menu, layout, profiles
-from ..bare_metal.block_device import BlockDevice, Mount, look_at, mounts_of, signatures
+from ..bare_metal.block_device import BlockDevice, Mount, look_at, signatures
 from ..bare_metal.boot_loader import BootLoader
 from ..bare_metal.disk_state import IMAGES, OVERLAY, STATE, AppliedProfile, DiskState, OnDisk, read_state
 from ..bare_metal.esp import SystemPartition
-from ..bare_metal.file_systems import FileSystem, file_system_of, mounted, mounted_at
+from ..bare_metal.file_systems import FileSystem, file_system_of, mounted, mounted_at, mounts_in_use
 from ..bare_metal.layout import Region
 from ..bare_metal.partition_table import PartitionTable, read_table
 from ..bare_metal.profiles import Machine
@@ -102,7 +102,7 @@ def look(device: str) -> Current:
     disk = look_at(device)
     found = signatures(disk.path)
     table = read_table(disk.path) if found else None
-    current = Current(disk, profiles.this_machine(), mounts=tuple(mounts_of(disk.path)))
+    current = Current(disk, profiles.this_machine(), mounts=tuple(mounts_in_use(disk.path)))
     if not layout.is_ours(table):
         return replace(current, found=tuple(found))
     own = [partition for partition in table.partitions if partition.name in (layout.ESP, layout.CACHE, layout.DATA)]
@@ -126,6 +126,7 @@ def look(device: str) -> Current:
 
 def look_for(desired: Desired, compares: bool) -> Current:
     """Return what the disk is, compared with what is wanted; I(compares) says whether its bytes are looked at."""
+    require_machine(desired.image or desired.device)
     current = look(desired.device)
     if current.table is None:
         return replace(current, missing=desired.image is not None)
@@ -195,9 +196,15 @@ def _wanted(pool: str, image: str, version: str | None, marker: str | None = Non
     return Wanted(manifest, table, pieces)
 
 
+def require_machine(name: str, desktop_type: str = "voi") -> str:
+    """Return the architecture of this machine. Raises Refused when I(name) cannot be put on its disk."""
+    here = platform.machine()
+    desktop_types.require("write to the disks of endpoints", desktop_type, name, here)
+    return here
+
+
 def _require_fitting(manifest: Manifest) -> None:
-    here, name = platform.machine(), f"{manifest.image} {manifest.version}"
-    desktop_types.require("write to the disks of endpoints", manifest.desktop_type, manifest.image, here)
+    here, name = require_machine(manifest.image, manifest.desktop_type), f"{manifest.image} {manifest.version}"
     if manifest.architecture != here:
         raise Refused(f"{name} is for {manifest.architecture}; this endpoint is {here}")
     if len(manifest.disks) != 1:

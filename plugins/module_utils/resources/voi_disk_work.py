@@ -40,6 +40,11 @@ class Work:
     def esp(self, disk: BlockDevice, table: PartitionTable) -> SystemPartition:
         return SystemPartition(self.files, disk.path, table.named(layout.ESP))
 
+    def clean_up(self, device: str) -> None:
+        """Unmount what a killed run left: what it had written would reach the disk after it was compared."""
+        if os.path.exists(device):
+            file_systems.unmount_leftovers(self.files, device)
+
     def partition(self, disk: BlockDevice, table: PartitionTable) -> None:
         partition_table.write_table(self.files, disk.path, table, wipe=True)
 

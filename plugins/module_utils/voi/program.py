@@ -39,8 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def restore(files: Files, paths: list[str], cache_path: str = CACHE_PATH) -> str:
     """Restore the first of the disks that is to be restored at each boot, and return a sentence on it."""
-    current = _to_be_restored(paths)
-    state, work = current.state, Work(files)
+    current, work = _to_be_restored(paths), Work(files)
+    state = current.state
     if state.system is None or state.pending is not None:
         raise WrongState(f"no version is whole on {current.disk.path}; run voi_disk again, which writes it")
     if current.cache_mount is None:
