@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
 import time
+import zipfile
 from typing import Any
 
 import pytest
+from lab_host import LAB, ROOT
 
 HERE = "/srv/voidisk"
 CACHE, POOL = f"{HERE}/cache", "voidisk"
@@ -36,12 +40,11 @@ TABLES = {
     "mbr": r"label: dos\nstart=2048, size=131072, type=83\nstart=163840, size=196608, type=7\n",
     "gpt": r"label: gpt\nstart=2048, size=131072, type=L, name=root\nstart=163840, size=196608, type=U, name=esp\n",
 }
-# Kills the process that holds the lock of the disk once it has begun to write.
+# Kills the process that holds the lock of the disk as soon as the first block of the image is on the disk.
 KILL = f"""\
-until grep -q '"pending": {{' {CACHE}/voi/state.json; do sleep 0.02; done
-sleep 0.1
+until cmp -s -n 65536 -i {{start}}:0 {{device}} {HERE}/1.0.raw; do :; done
 inode=$(stat -c %i {CACHE}/voi/lock)
-kill -9 $(awk -v end=":$inode" 'index($6, end) {{ print $5 }}' /proc/locks)
+kill -9 $(awk -v end=":$inode" 'index($6, end) {{{{ print $5 }}}}' /proc/locks)
 """
 
 
@@ -208,9 +211,12 @@ def test_killed_in_the_middle_goes_on(endpoint):
     host.run(f"cat >{HERE}/make <<'END'\n{script}END\nsh {HERE}/make")
     endpoint.disk(**LAYOUT)
     endpoint.publish("1.0", f"{HERE}/1.0.raw")
-    area, host = f"{endpoint.device} seek=1090", endpoint.host
-    host.run(f"dd if=/dev/urandom of={area} bs=1M count=200 conv=notrunc status=none")
-    host.run(f"cat >{HERE}/kill <<'END'\n{KILL}END\n(sh {HERE}/kill >/dev/null 2>&1 </dev/null &)")
+    start = endpoint.info()["system_area"]["start"]
+    host.run(
+        f"dd if=/dev/urandom of={endpoint.device} seek={start // MiB} bs=1M count=200 conv=notrunc status=none; sync"
+    )
+    kill = KILL.format(start=start, device=endpoint.device)
+    host.run(f"cat >{HERE}/kill <<'END'\n{kill}END\n(timeout 60 sh {HERE}/kill >/dev/null 2>&1 </dev/null &)")
 
     assert endpoint.broken(image="office", version="1.0")
     interrupted = endpoint.info()
@@ -222,6 +228,31 @@ def test_killed_in_the_middle_goes_on(endpoint):
     assert 0 < ended["system_area"]["bytes_written"] < 200 * MiB
     assert (ended["voi_disk"]["version"], ended["voi_disk"]["system_ready"]) == ("1.0", True)
     assert endpoint.same_as(f"{HERE}/1.0.raw", 200 * MiB)
+    _restores_itself(endpoint)
+
+
+def _restores_itself(endpoint):
+    """The program of the endpoint OS restores the disk, with the host's Python alone."""
+    host = endpoint.host
+    refused = endpoint.refused(image="office", version="1.0", restore="on_boot")
+    assert refused["error_code"] == "wrong_state"
+    host.run(f"for one in vmlinuz initrd.img; do echo $one >{CACHE}/endpoint-os/$one; done")
+    endpoint.disk(image="office", version="1.0", restore="on_boot")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for file in (ROOT / "plugins" / "module_utils").rglob("*.py"):
+            archive.write(file, f"goldsmith_images/{file.relative_to(ROOT / 'plugins' / 'module_utils')}")
+    subprocess.run([LAB, "ssh", host.name, f"cat >{HERE}/program.pyz"], input=content.getvalue(), check=True)
+    run = f"PYTHONPATH={HERE}/program.pyz python3 -m goldsmith_images.voi.program {endpoint.device}"
+
+    assert host.run(run) == f"office 1.0 on {endpoint.device}: nothing differed\n"
+    endpoint.damage(90 * MiB)
+    host.run(f"umount {CACHE}")
+    assert host.run(run) == f"office 1.0 on {endpoint.device}: 1 pieces differed, 64 KiB written\n"
+
+    assert endpoint.same_as(f"{HERE}/1.0.raw", 200 * MiB)
+    assert endpoint.info()["next_boot"] == "system"
+    host.run("umount /srv/goldsmith-cache", check=False)
 
 
 def test_foreign_disk_is_wiped_only_by_its_name(endpoint):
@@ -241,15 +272,39 @@ def test_foreign_disk_is_wiped_only_by_its_name(endpoint):
     assert not endpoint.disk(wipe=True, serial=refused["serial"], **LAYOUT)["changed"]
 
 
-DOMAIN = f"""\
+DOMAIN = """\
 <domain type='qemu'><name>voidisk</name><memory unit='MiB'>512</memory><vcpu>2</vcpu>
-<os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features><cpu mode='maximum'/>
+{firmware}<features><acpi/></features><cpu mode='maximum'/>
 <devices>
-<disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{HERE}/disk.raw'/>
+<disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{here}/disk.raw'/>
 <target dev='vda' bus='virtio'/></disk>
 <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
-<serial type='file'><source path='{HERE}/console'/></serial>
+<serial type='file'><source path='{here}/console'/></serial>
 </devices></domain>
+"""
+
+
+BIOS = "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+UEFI = """\
+<os><type arch='x86_64' machine='q35'>hvm</type>
+<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
+<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>{here}/nvram</nvram></os>
+"""
+# The guest's file system in a GPT, behind an EFI system partition with a GRUB of its own: what a UEFI installation has.
+MAKE_UEFI_IMAGE = """\
+set -e
+size=$(stat -c %s {guest})
+truncate -s $((size + 68157440)) {path}
+printf 'label: gpt\\nstart=2048, size=131072, type=U\\nstart=133120, type=L\\n' | sfdisk --quiet {path}
+mkfs.fat -F 32 -n IMAGE --offset=2048 {path} 65536 >/dev/null
+dd if={guest} of={path} bs=1M skip=1 seek=65 conv=notrunc,sparse status=none
+uuid=$(blkid --probe --offset 68157440 --output value --match-tag UUID {path})
+echo "search.fs_uuid $uuid root" >{here}/first
+echo 'set prefix=($root)/boot/grub' >>{here}/first
+grub-mkimage --format x86_64-efi --prefix /boot/grub --config {here}/first --output {here}/loader \
+    part_gpt ext2 fat normal configfile linux search search_fs_uuid all_video
+mmd -i {path}@@1048576 ::/EFI ::/EFI/BOOT
+mcopy -i {path}@@1048576 {here}/loader ::/EFI/BOOT/BOOTX64.EFI
 """
 
 
@@ -264,22 +319,32 @@ def ask_agent(host, request: dict[str, Any], timeout: float) -> Any:
         time.sleep(2)
 
 
-def test_a_machine_boots_the_image_from_the_disk(endpoint, guest_disk):
+@pytest.mark.parametrize(("firmware", "root"), [(BIOS, "vda5"), (UEFI, "vda6")], ids=["bios", "uefi"])
+def test_a_machine_boots_the_image_from_the_disk(endpoint, guest_disk, firmware, root):
     endpoint.attach("10G")
-    host, size = endpoint.host, int(endpoint.host.run(f"stat -c %s {guest_disk}"))
-    endpoint.disk(cache_size="3GiB", system_size=size)
-    endpoint.publish("1.0", guest_disk)
+    host, image = endpoint.host, guest_disk
+    if firmware == UEFI:
+        image = f"{HERE}/uefi.raw"
+        script = MAKE_UEFI_IMAGE.format(here=HERE, guest=guest_disk, path=image)
+        host.run(f"cat >{HERE}/make <<'END'\n{script}END\nsh {HERE}/make")
+    endpoint.disk(cache_size="3GiB", system_size=host.run(f"stat -c %s {image}").strip())
+    endpoint.publish("1.0", image)
     profile = PROFILE | {"commands": ["echo $(. /etc/os-release; echo $ID) >/etc/goldsmith-command"]}
+    if firmware == BIOS:  # the run dies while the system is mounted
+        deadly = PROFILE | {"commands": ["kill -9 $PPID"]}
+        assert endpoint.broken(image="office", version="1.0", profiles=[deadly])
+        assert endpoint.info()["update"]["error_code"] == "interrupted"
     written = endpoint.disk(image="office", version="1.0", profiles=[profile])
     assert written["voi_disk"]["update"]["state"] == "waiting_for_restart"
     host.run(
         f"virsh pool-destroy {POOL} && virsh pool-undefine {POOL} && umount {CACHE} && losetup -d {endpoint.device}"
     )
-    host.run(f"cat >{HERE}/domain.xml <<'END'\n{DOMAIN}END\nvirsh create {HERE}/domain.xml")
+    domain = DOMAIN.format(here=HERE, firmware=firmware.format(here=HERE))
+    host.run(f"cat >{HERE}/domain.xml <<'END'\n{domain}END\nvirsh create {HERE}/domain.xml")
     try:
         ask_agent(host, {"execute": "guest-ping"}, 400)
         mounts = ask_agent(host, {"execute": "guest-get-fsinfo"}, 60)
-        assert [one["name"] for one in mounts if one["mountpoint"] == "/"] == ["vda5"]
+        assert [one["name"] for one in mounts if one["mountpoint"] == "/"] == [root]
         path = {"path": "/etc/goldsmith-command"}
         handle = ask_agent(host, {"execute": "guest-file-open", "arguments": path}, 60)
         read = ask_agent(host, {"execute": "guest-file-read", "arguments": {"handle": handle}}, 60)

@@ -18,6 +18,7 @@ LONGEST_FILE = 500
 FLOORS = (
     ("module_utils/reconcile.py", 4),
     ("module_utils/idv/", 4),
+    ("module_utils/voi/", 4),
     ("module_utils/resources/", 3),
     ("module_utils/endpoint/", 2.3),
     ("module_utils/swarm/", 2.2),

@@ -30,7 +30,7 @@ def test_configuration_looks_for_the_image_on_its_partitions_and_for_the_endpoin
 
     assert text.count("for part in 5 6; do") == 2
     assert 'set root="$disk,gpt3"' in text
-    assert "linux /endpoint-os/vmlinuz 'console=ttyS0' 'goldsmith.mac=a'" in text
+    assert "linux /endpoint-os/vmlinuz 'console=ttyS0' 'goldsmith.mac=a' $task" in text
     assert text.index("EFI/BOOT/BOOTX64.EFI") < text.index("bootmgfw.efi") < text.index("boot/grub/grub.cfg")
     assert "{" + "system" + "}" not in text
 

@@ -53,6 +53,12 @@ def look_at(path: str) -> BlockDevice:
     return BlockDevice(os.path.realpath(path), size, serial)
 
 
+def disks() -> list[str]:
+    """Return the paths of all disks of this machine."""
+    told = json.loads(run_command(["lsblk", "--json", "--nodeps", "--paths", "--output", "NAME,TYPE"]))
+    return [one["name"] for one in told["blockdevices"] if one["type"] in ("disk", "loop")]
+
+
 def signatures(path: str) -> list[str]:
     """Return what a disk begins or ends with that tells of content, as wipefs(8) names it: C(gpt), C(dos), C(ext4)."""
     told = run_command(["wipefs", "--no-act", "--json", path]).strip()
@@ -103,10 +109,12 @@ def part_as_device(files: Files, device: str, start: int, size: int) -> Iterator
     """Give the block a loop device over I(size) bytes of the disk at I(start), for programs that want a device.
 
     It shares the page cache with the disk, so what is written to either is seen in the other at once; a partition's own
-    device does not, and the kernel may not even know the partition yet.
+    device does not, and the kernel may not even know the partition yet. What the block mounts keeps it until that is
+    unmounted. With files that refuse to write it is read-only.
     """
-    limits = [f"--offset={start}", f"--sizelimit={size}"]
-    loop = run_command(["losetup", "--find", "--show", *limits, files.permit(device)]).strip()
+    options = ["--find", "--show", f"--offset={start}", f"--sizelimit={size}"]
+    options += ["--read-only"] if files.read_only else []
+    loop = run_command(["losetup", *options, device]).strip()
     try:
         yield loop
     finally:

@@ -16,6 +16,7 @@ from .partition_table import Partition
 
 CONFIGURATION, ENVIRONMENT = "grub/grub.cfg", "grub/grubenv"
 KERNEL, INITRD = "endpoint-os/vmlinuz", "endpoint-os/initrd.img"
+RESTORING = "goldsmith.restore"  # among the kernel's arguments: the endpoint OS was booted to restore the system
 SYSTEM, ENDPOINT_OS = "system", "endpoint_os"
 
 _SIGNATURE = "# GRUB Environment Block\n"
@@ -36,9 +37,17 @@ set pager=0
 regexp --set=1:disk '^\\(?(hd[0-9]+),' "$root"
 load_env --file $prefix/grubenv system_ready restore next_boot image
 set target=system
-if [ "$system_ready" != yes -o "$restore" = on_boot ]; then set target=endpoint_os; fi
+if [ "$restore" = on_boot ]; then
+    set target=endpoint_os
+    set task={restoring}
+fi
+if [ "$system_ready" != yes ]; then
+    set target=endpoint_os
+    set task=
+fi
 if [ -n "$next_boot" ]; then
     set target="$next_boot"
+    set task=
     set next_boot=
     save_env --file $prefix/grubenv next_boot
 fi
@@ -46,7 +55,7 @@ fi
 function boot_endpoint_os {{
     set root="$disk,gpt{cache}"
     if [ -s /{kernel} ]; then
-        linux /{kernel} {arguments}
+        linux /{kernel} {arguments} $task
         initrd /{initrd}
         boot
     fi
@@ -95,6 +104,7 @@ def configuration(cache: Partition, system: Iterable[Partition], arguments: str)
         kernel=KERNEL,
         initrd=INITRD,
         arguments=words,
+        restoring=RESTORING,
         loaders=" ".join(_LOADERS),
         configurations=" ".join(_CONFIGURATIONS),
     ).encode()

@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..commands import run_command
 from ..files import Files
-from .block_device import mounts_of, part_as_device
+from .block_device import Mount, mounts_of, part_as_device
 from .partition_table import Partition
 
 _MAKERS = {
@@ -19,6 +21,8 @@ _MAKERS = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-L"],
     "ntfs": ["mkfs.ntfs", "--quick", "--force", "--quiet", "--label"],
 }
+_MOUNTED_BY = "goldsmith-voi-"  # what the names of directories begin with, followed by the number of the process
+_DRIVERS = {"ntfs": "ntfs-3g"}
 _UNTOUCHED = {"ext4": ",noload", "xfs": ",norecovery"}  # without it, mounting replays the journal
 
 
@@ -46,14 +50,34 @@ def make_file_system(files: Files, device: str, partition: Partition, wanted: Fi
 
 def mounted_at(device: str, partition: Partition) -> str | None:
     """Return where the partition is mounted, None where it is not."""
-    places = [mount.path for mount in mounts_of(device) if mount.start == partition.start_byte]
+    places = [mount.path for mount in mounts_in_use(device) if mount.start == partition.start_byte]
     return places[0] if places else None
+
+
+def mounts_in_use(device: str) -> list[Mount]:
+    """Return what is mounted of the disk but for what killed runs left."""
+    return [mount for mount in mounts_of(device) if not is_leftover(mount.path)]
+
+
+def is_leftover(path: str) -> bool:
+    """Whether this is a directory that L(mounted) mounted something at, in a process that does not live any more."""
+    owner = re.fullmatch(rf"{_MOUNTED_BY}(\d+)-\w+", os.path.basename(path))
+    return owner is not None and not os.path.exists(f"/proc/{owner[1]}")
+
+
+def unmount_leftovers(files: Files, device: str) -> None:
+    """Unmount what killed runs left mounted of the disk."""
+    for mount in mounts_of(device):
+        if is_leftover(mount.path):
+            run_command(["umount", files.permit(mount.path)])
+            files.remove_directory(mount.path)
 
 
 def mount_lasting(files: Files, device: str, partition: Partition, path: str) -> None:
     """Mount the partition at I(path), which is made when it is missing, until somebody unmounts it."""
     files.make_directory(path, 0o755)
-    run_command(["mount", "--options", _limits(partition), files.permit(device), path])
+    with part_as_device(files, files.permit(device), partition.start_byte, partition.size) as loop:
+        run_command(["mount", loop, path])
 
 
 @contextlib.contextmanager
@@ -67,18 +91,14 @@ def mounted(files: Files, device: str, partition: Partition, kind: str = "") -> 
     if there is not None:
         yield there
         return
-    options = _limits(partition)
+    kind = kind or file_system_of(device, partition).type
+    options = ["--types", _DRIVERS.get(kind, kind)]
     if files.read_only:
-        known = kind or file_system_of(device, partition).type
-        options += ",ro" + _UNTOUCHED.get(known, "")
-    with tempfile.TemporaryDirectory(prefix="goldsmith-") as path:
-        types = ["--types", "ntfs-3g"] if kind == "ntfs" else []
-        run_command(["mount", *types, "--options", options, device, path])
+        options += ["--options", "ro" + _UNTOUCHED.get(kind, "")]
+    with tempfile.TemporaryDirectory(prefix=f"{_MOUNTED_BY}{os.getpid()}-") as path:
+        with part_as_device(files, device, partition.start_byte, partition.size) as loop:
+            run_command(["mount", *options, loop, path])
         try:
             yield path
         finally:
             run_command(["umount", path])
-
-
-def _limits(partition: Partition) -> str:
-    return f"loop,offset={partition.start_byte},sizelimit={partition.size}"

@@ -40,6 +40,8 @@ class VoiDisk:
 
     def observe(self, desired: Desired) -> Current:
         """Look at the disk. What was just written was verified then, so it is compared the first time only."""
+        if not self.host.files.read_only:
+            self.work.clean_up(desired.device)
         current = look_for(desired, compares=not self._has_compared)
         self._has_compared = True
         return current
@@ -203,7 +205,7 @@ class VoiDisk:
         return Change(
             "write" if is_other else "restore",
             f"{wanted.told} {'to' if is_other else 'in'} the system area",
-            lambda: self.work.write(desired, current, numbers, is_other),
+            lambda: self.work.write(desired.cache_path, current, numbers, is_other),
             {"differing_pieces": len(numbers)},
             {"differing_pieces": 0},
             detail=pieces,
@@ -218,14 +220,14 @@ class VoiDisk:
             yield Change(
                 "apply",
                 f"profile {names}",
-                lambda: self.work.apply_profiles(desired, current, table, chosen),
+                lambda: self.work.apply_profiles(desired.cache_path, current, table, chosen),
                 state.profile and list(state.profile.names),
                 [profile.name for profile in chosen],
             )
         yield Change(
             "activate",
             wanted.told,
-            lambda: self.work.activate(desired, current),
+            lambda: self.work.activate(desired.cache_path, current),
             state.system and {"version": state.system.told},
             {"version": wanted.told},
         )

@@ -11,11 +11,11 @@ from typing import Any
 
 from .. import desktop_types
 from ..bare_metal import boot_loader, boot_menu, layout, profiles
-from ..bare_metal.block_device import BlockDevice, Mount, look_at, mounts_of, signatures
+from ..bare_metal.block_device import BlockDevice, Mount, look_at, signatures
 from ..bare_metal.boot_loader import BootLoader
 from ..bare_metal.disk_state import IMAGES, OVERLAY, STATE, AppliedProfile, DiskState, OnDisk, read_state
 from ..bare_metal.esp import SystemPartition
-from ..bare_metal.file_systems import FileSystem, file_system_of, mounted, mounted_at
+from ..bare_metal.file_systems import FileSystem, file_system_of, mounted, mounted_at, mounts_in_use
 from ..bare_metal.layout import Region
 from ..bare_metal.partition_table import PartitionTable, read_table
 from ..bare_metal.profiles import Machine
@@ -102,7 +102,7 @@ def look(device: str) -> Current:
     disk = look_at(device)
     found = signatures(disk.path)
     table = read_table(disk.path) if found else None
-    current = Current(disk, profiles.this_machine(), mounts=tuple(mounts_of(disk.path)))
+    current = Current(disk, profiles.this_machine(), mounts=tuple(mounts_in_use(disk.path)))
     if not layout.is_ours(table):
         return replace(current, found=tuple(found))
     own = [partition for partition in table.partitions if partition.name in (layout.ESP, layout.CACHE, layout.DATA)]
@@ -126,6 +126,7 @@ def look(device: str) -> Current:
 
 def look_for(desired: Desired, compares: bool) -> Current:
     """Return what the disk is, compared with what is wanted; I(compares) says whether its bytes are looked at."""
+    require_machine(desired.image or desired.device)
     current = look(desired.device)
     if current.table is None:
         return replace(current, missing=desired.image is not None)
@@ -135,16 +136,31 @@ def look_for(desired: Desired, compares: bool) -> Current:
     if desired.image is None or not current.file_systems[layout.CACHE].type:
         return replace(current, missing=desired.image is not None)
     with mounted(ReadOnlyFiles(), current.disk.path, current.table.named(layout.CACHE)) as cache:
-        wanted = _wanted(desired, os.path.join(cache, IMAGES))
+        wanted = _wanted(os.path.join(cache, IMAGES), desired.image, desired.version, desired.marker)
         if wanted is None:
             return replace(current, missing=True)
         fitting = [profile for profile in desired.profiles if profile.fits(current.machine)]
         current = replace(current, wanted=wanted, profile=profiles.summary(fitting))
         if compares and (current.has_other() or desired.restore_now):
-            target = current.target(cache, with_profile=not current.has_other())
-            differing = differing_pieces(current.disk.path, current.area, target)
-            current = replace(current, differing=tuple(differing))
+            current = _compared(current, cache, with_profile=not current.has_other())
     return current
+
+
+def what_lies_there(current: Current, cache: str) -> Current:
+    """Return the disk compared with the version that was written to it, and its profiles; I(cache) is mounted there.
+
+    Raises NotFound when the cache does not have the version any more.
+    """
+    lies = current.state.system
+    wanted = _wanted(os.path.join(cache, IMAGES), lies.image, lies.version)
+    if wanted is None or wanted.on_disk != lies:
+        raise NotFound(f"the cache of {current.disk.path} does not have {lies.told} any more; bring it there again")
+    return _compared(replace(current, wanted=wanted), cache, with_profile=True)
+
+
+def _compared(current: Current, cache: str, with_profile: bool) -> Current:
+    target = current.target(cache, with_profile)
+    return replace(current, differing=tuple(differing_pieces(current.disk.path, current.area, target)))
 
 
 def esp_files(desired: Desired, table: PartitionTable, loader: BootLoader) -> dict[str, bytes]:
@@ -158,13 +174,13 @@ def _esp(current: Current) -> SystemPartition:
     return SystemPartition(ReadOnlyFiles(), current.disk.path, current.table.named(layout.ESP))
 
 
-def _wanted(desired: Desired, pool: str) -> Wanted | None:
+def _wanted(pool: str, image: str, version: str | None, marker: str | None = None) -> Wanted | None:
     """Return the version that is wanted, None when it is not in the cache. Raises Refused for one of another kind."""
     if not os.path.isdir(pool):
         return None
     store = Store(pool, ReadOnlyFiles())
     try:
-        manifest = store.resolve(desired.image, desired.version, desired.marker)
+        manifest = store.resolve(image, version, marker)
     except NotFound:
         return None
     _require_fitting(manifest)
@@ -180,9 +196,15 @@ def _wanted(desired: Desired, pool: str) -> Wanted | None:
     return Wanted(manifest, table, pieces)
 
 
+def require_machine(name: str, desktop_type: str = "voi") -> str:
+    """Return the architecture of this machine. Raises Refused when I(name) cannot be put on its disk."""
+    here = platform.machine()
+    desktop_types.require("write to the disks of endpoints", desktop_type, name, here)
+    return here
+
+
 def _require_fitting(manifest: Manifest) -> None:
-    here, name = platform.machine(), f"{manifest.image} {manifest.version}"
-    desktop_types.require("write to the disks of endpoints", manifest.desktop_type, manifest.image, here)
+    here, name = require_machine(manifest.image, manifest.desktop_type), f"{manifest.image} {manifest.version}"
     if manifest.architecture != here:
         raise Refused(f"{name} is for {manifest.architecture}; this endpoint is {here}")
     if len(manifest.disks) != 1:

@@ -40,6 +40,11 @@ class Work:
     def esp(self, disk: BlockDevice, table: PartitionTable) -> SystemPartition:
         return SystemPartition(self.files, disk.path, table.named(layout.ESP))
 
+    def clean_up(self, device: str) -> None:
+        """Unmount what a killed run left: what it had written would reach the disk after it was compared."""
+        if os.path.exists(device):
+            file_systems.unmount_leftovers(self.files, device)
+
     def partition(self, disk: BlockDevice, table: PartitionTable) -> None:
         partition_table.write_table(self.files, disk.path, table, wipe=True)
 
@@ -54,32 +59,32 @@ class Work:
         for name in (IMAGES, os.path.dirname(STATE), os.path.dirname(boot_menu.KERNEL)):
             self.files.make_directory(os.path.join(path, name))
 
-    def write(self, desired: Desired, current: Current, numbers: list[int], is_other: bool) -> None:
+    def write(self, cache: str, current: Current, numbers: list[int], is_other: bool) -> None:
         """Write these pieces of the version. One that is not there yet cannot be booted before L(activate)."""
-        with self.files.lock(os.path.join(desired.cache_path, _LOCK), f"the disk {current.disk.path}"):
+        with self.files.lock(os.path.join(cache, _LOCK), f"the disk {current.disk.path}"):
             if is_other:
                 self.tell_boot_loader(current.disk, current.table, {"system_ready": ""})
-                state = self._state(desired)
-                self._save(desired, replace(state, pending=current.wanted.on_disk, since=now_text()))
-            target = current.target(desired.cache_path, with_profile=not is_other)
+                state = self._state(cache)
+                self._save(cache, replace(state, pending=current.wanted.on_disk, since=now_text()))
+            target = current.target(cache, with_profile=not is_other)
             done = system_area.write_pieces(self.files, current.disk.path, current.area, target, numbers)
         self.written = replace(done, read=done.read + target.size)
 
-    def apply_profiles(self, desired: Desired, current: Current, table: PartitionTable, chosen: list[Profile]) -> None:
+    def apply_profiles(self, cache: str, current: Current, table: PartitionTable, chosen: list[Profile]) -> None:
         """Put the profiles into the written system, and keep what they made of it."""
         disk, size = current.disk.path, current.wanted.size
         profiles.apply_profiles(self.files, disk, layout.system_partitions(table), chosen)
         there = system_area.piece_hashes(disk, current.area, size)
         pieces = hashes_of(current.wanted.pieces)
         changed = [number for number, digest in enumerate(there) if digest != pieces[number]]
-        overlay = os.path.join(desired.cache_path, OVERLAY)
+        overlay = os.path.join(cache, OVERLAY)
         system_area.save_pieces(self.files, disk, current.area, size, changed, overlay)
         accounted = {str(number): there[number].hex() for number in changed}
-        self._save(desired, replace(self._state(desired), accounted=accounted, profile=current.profile))
+        self._save(cache, replace(self._state(cache), accounted=accounted, profile=current.profile))
 
-    def activate(self, desired: Desired, current: Current) -> None:
+    def activate(self, cache: str, current: Current) -> None:
         """Say that the version lies there, and may be booted."""
-        state, lies = self._state(desired), current.wanted.on_disk
+        state, lies = self._state(cache), current.wanted.on_disk
         is_new = state.system != lies
         state = replace(
             state,
@@ -90,9 +95,9 @@ class Work:
         )
         if current.profile is None:
             state = replace(state, profile=None, accounted={})
-        self._save(desired, state)
+        self._save(cache, state)
         if not state.accounted:
-            self.files.remove(os.path.join(desired.cache_path, OVERLAY))
+            self.files.remove(os.path.join(cache, OVERLAY))
         image = f"{lies.image}@{lies.version}"
         self.tell_boot_loader(current.disk, current.table, {"system_ready": "yes", "image": image, "booted": ""})
 
@@ -108,8 +113,8 @@ class Work:
         there = boot_menu.read_environment(block, boot_menu.ENVIRONMENT) if block else {}
         esp.write({boot_menu.ENVIRONMENT: boot_menu.environment({**there, **variables})})
 
-    def _state(self, desired: Desired) -> DiskState:
-        return read_state(os.path.join(desired.cache_path, STATE))
+    def _state(self, cache: str) -> DiskState:
+        return read_state(os.path.join(cache, STATE))
 
-    def _save(self, desired: Desired, state: DiskState) -> None:
-        self.files.write(os.path.join(desired.cache_path, STATE), state.to_json())
+    def _save(self, cache: str, state: DiskState) -> None:
+        self.files.write(os.path.join(cache, STATE), state.to_json())
