@@ -33,6 +33,7 @@ from ..resources.desktop_pool_options import Desired
 from ..resources.desktop_pool_rollout import Reference
 from ..resources.references import version_references
 from ..swarm.control import ask
+from ..swarm.orders import order_key
 from .deciding import Desktop, Problem
 
 ACTOR = "goldsmith-endpoint"
@@ -81,7 +82,7 @@ class Endpoint:
 
     def job(self, wanted: ImageVersion) -> tuple[str, Problem | None] | None:
         """Return how far goldsmith-seed is with the version; None where it does not work on it, or is not there."""
-        key = f"{wanted.image}@{wanted.version}.{self.config.image_pool}"
+        key = order_key(wanted.image, wanted.version, self.config.image_pool)
         with contextlib.suppress(ImagesError):
             for job in ask({"do": "jobs", "keys": [key]}, _PATIENCE)["jobs"]:
                 error = job["last_error"]
