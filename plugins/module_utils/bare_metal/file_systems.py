@@ -95,10 +95,14 @@ def mounted(files: Files, device: str, partition: Partition, kind: str = "") -> 
     options = ["--types", _DRIVERS.get(kind, kind)]
     if files.read_only:
         options += ["--options", "ro" + _UNTOUCHED.get(kind, "")]
-    with tempfile.TemporaryDirectory(prefix=f"{_MOUNTED_BY}{os.getpid()}-") as path:
+    path = tempfile.mkdtemp(prefix=f"{_MOUNTED_BY}{os.getpid()}-")
+    try:
         with part_as_device(files, device, partition.start_byte, partition.size) as loop:
             run_command(["mount", *options, loop, path])
         try:
             yield path
         finally:
             run_command(["umount", path])
+    finally:
+        with contextlib.suppress(OSError):  # one that could not be unmounted is left as it is, with all that is in it
+            os.rmdir(path)
