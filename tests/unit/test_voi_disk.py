@@ -327,12 +327,12 @@ def test_update_is_told_by_what_the_disk_says(state, environment, expected):
     ("path", "leftover"),
     [
         ("/tmp/goldsmith-voi-4194999-abc_123", True),  # noqa: S108 beyond the largest number of a process
-        (f"/tmp/goldsmith-voi-{os.getpid()}-abc_123", False),  # noqa: S108
+        ("/tmp/goldsmith-voi-{here}-abc_123", False),  # noqa: S108
         ("/mnt", False),
     ],
 )
 def test_what_a_process_mounted_that_does_not_live_any_more_is_left_over(path, leftover):
-    assert is_leftover(path) is leftover
+    assert is_leftover(path.format(here=os.getpid())) is leftover
 
 
 def test_state_is_read_as_it_was_written(tmp_path):
