@@ -40,6 +40,9 @@ options:
       desktop_pools:
         description: Result of M(goldsmith.images.desktop_pool_info).
         type: dict
+      idv_desktop:
+        description: Result of M(goldsmith.images.idv_desktop_info).
+        type: dict
       desktop_images:
         description: Results of a loop of M(goldsmith.images.desktop_image_info) over the names of image pools.
         type: list
@@ -88,7 +91,8 @@ _value:
       description: Version of this structure, 1.
       type: int
     summary:
-      description: Numbers of hosts, images, versions, copies, desktop pools and desktops.
+      description: Numbers of hosts, images, versions, copies, desktop pools, desktops and endpoints, and in C(updates)
+        of endpoints in each state of an update.
       type: dict
     attention:
       description:
@@ -133,6 +137,13 @@ _value:
       description:
         - Pushes that are under way, each with C(host), C(desktop_pool), C(to) (versions), C(waiting) desktops of
           C(count), C(rollout), C(start_at) and C(held).
+      type: list
+      elements: dict
+    endpoints:
+      description:
+        - The endpoints, each with C(host), C(desktop_type), C(desktop), C(image), C(marker), C(runs) (a version),
+          C(running), C(state) of its update, C(since), C(from), C(to) and C(previous) (versions), C(error),
+          C(versions) that lie there, C(restore) and C(program_runs), as M(goldsmith.images.idv_desktop) says.
       type: list
       elements: dict
 """

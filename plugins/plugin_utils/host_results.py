@@ -10,7 +10,12 @@ from typing import Any
 Found = Mapping[str, Any]
 
 # Where the results stand, and the key that a result has when its module succeeded.
-_ANSWERS = {"image_pools": "image_pools", "facts": "ansible_facts", "desktop_pools": "desktop_pools"}
+_ANSWERS = {
+    "image_pools": "image_pools",
+    "facts": "ansible_facts",
+    "desktop_pools": "desktop_pools",
+    "idv_desktop": "idv_desktop",
+}
 _LONGEST_MESSAGE = 500
 
 
@@ -18,7 +23,7 @@ def read_results(found: Found) -> dict[str, Any]:
     """Return what the host told, and as C(problems) what it did not.
 
     C(image_pools), C(desktop_pools) and C(facts) are None where that is not known; C(desktop_images) has the answers by
-    the names of the pools.
+    the names of the pools. C(idv_desktop) is None on a host that is no endpoint, too.
     """
     pools = found.get("image_pools") or {}
     loop = found.get("desktop_images") or []

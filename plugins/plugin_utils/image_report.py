@@ -13,6 +13,7 @@ from typing import Any
 
 from ..module_utils.desktop_types import is_arm
 from .copies import DEPLOYING, MISSING, UNKNOWN, copy_result, no_copy, trouble, version_key, version_state
+from .endpoint_report import endpoint_findings, endpoints_of, update_states
 from .host_results import Found, read_results
 
 SCHEMA = 1
@@ -43,6 +44,7 @@ def build_report(found: Iterable[Found], hosts: Sequence[str], pools: Sequence[s
         "images": _images(entries),
         "desktop_pools": desktop_pools,
         "pending": [_pending(pool) for pool in desktop_pools if _is_on_its_way(pool)],
+        "endpoints": endpoints_of(entries),
     }
     return report | {"attention": _attention(report), "summary": _summary(report)}
 
@@ -380,6 +382,7 @@ def _pending(pool: Found) -> dict[str, Any]:
 def _attention(report: Found) -> list[dict[str, str]]:
     """Return what somebody should look at, the worst first: I(level) error or warning, and a sentence."""
     found = [*_host_findings(report), *_pool_findings(report), *_image_findings(report), *_desktop_findings(report)]
+    found += endpoint_findings(report["endpoints"])
     worst_first = sorted(found, key=lambda finding: finding[0] != "error")
     return [{"level": level, "subject": subject, "text": text} for level, subject, text in worst_first]
 
@@ -440,11 +443,13 @@ def _desktop_findings(report: Found) -> Iterable[tuple[str, str, str]]:
             yield "warning", subject, f"{held['desktop']} cannot be brought up to date: {held['reason']}"
 
 
-def _summary(report: Found) -> dict[str, int]:
+def _summary(report: Found) -> dict[str, Any]:
     versions = [version for image in report["images"] for version in image["versions"]]
     copies = [copy for version in versions for copy in version["copies"].values()]
     pools = report["desktop_pools"]
     return {
+        "endpoints": len(report["endpoints"]),
+        "updates": update_states(report["endpoints"]),
         "hosts": len(report["hosts"]),
         "hosts_read": sum(host["state"] in ("read", "partly read") for host in report["hosts"]),
         "images": len(report["images"]),

@@ -298,6 +298,36 @@ def test_same_data_in_another_order_of_arrival_gives_the_same_report():
     assert json.dumps(build_report(found, hosts)) == json.dumps(build_report(found[::-1], hosts))
 
 
+def endpoint(state, error=None, active=True):
+    update = {
+        "state": state, "since": "2026-01-31T08:00:00Z", "from": {"image": "office", "version": "1.0"},
+        "to": {"image": "office", "version": "1.1"}, "previous": None, "error": error, "error_code": None,
+    }  # fmt: skip
+    told = {
+        "name": "desk", "image": "office", "marker": None, "restore": "never", "versions": ["1.0", "1.1"],
+        "unit": {"active": active, "enabled": True}, "desktop": {"version": "1.0", "state": "running"},
+        "update": update,
+    }  # fmt: skip
+    return {"idv_desktop": {"idv_desktop": told}}
+
+
+def test_endpoints_are_shown_with_how_far_their_updates_are():
+    waits = {**host("desk-1"), **endpoint("waiting_for_restart")}
+    failed = {**host("desk-2"), **endpoint("failed", "its guest agent did not answer within 30 s", active=False)}
+    no_endpoint = {**host("hv1"), "idv_desktop": {"idv_desktop": None}}
+    made = report(waits, failed, no_endpoint)
+
+    assert [(one["host"], one["runs"], one["to"], one["state"]) for one in made["endpoints"]] == [
+        ("desk-1", "1.0", "1.1", "waiting_for_restart"),
+        ("desk-2", "1.0", "1.1", "failed"),
+    ]
+    assert findings(made) == [
+        "error: endpoint desk-2 update to office 1.1 failed: its guest agent did not answer within 30 s; it runs 1.0",
+        "warning: endpoint desk-2 goldsmith-endpoint does not run, so it is brought no other version",
+    ]
+    assert (made["summary"]["endpoints"], made["summary"]["updates"]) == (2, {"failed": 1, "waiting_for_restart": 1})
+
+
 def test_input_is_not_changed():
     found = example_fleet.fleet()
     before = copy.deepcopy(found)
