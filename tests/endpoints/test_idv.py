@@ -8,7 +8,7 @@ One story in several tests: each goes on where the one before ended, for a deskt
 from __future__ import annotations
 
 import pytest
-from endpoint_site import ENDPOINTS, POOL, SOURCE, state_of
+from endpoint_site import POOL, SOURCE, state_of
 from lab_host import write_guest_disk
 
 DISKS = "/srv/idvtest-src"
@@ -153,4 +153,13 @@ def test_nothing_is_left_of_an_endpoint_that_is_none_any_more(first):
     assert first.host.run("ls /etc/goldsmith-images /usr/local/lib/goldsmith-images | grep endpoint || true") == ""
     assert "data.qcow2" in first.host.run(f"ls {POOL['path']}/desktops")
     assert first.host.module("idv_desktop", state="absent")["changed"] is False
-    assert ENDPOINTS[0] == first.name
+
+
+def test_viewer_waits_for_a_display(site):
+    host = site.endpoints[1].host
+    for _run in range(2):
+        host.role("goldsmith.images.idv_endpoint", "viewer.yml", idv_endpoint_name=host.name)
+    shown = host.run("systemctl show goldsmith-viewer --property ActiveState,ConditionResult,UnitFileState")
+    host.run("systemctl disable goldsmith-viewer; rm /etc/systemd/system/goldsmith-viewer.service", check=False)
+
+    assert set(shown.split()) == {"ActiveState=inactive", "ConditionResult=no", "UnitFileState=enabled"}

@@ -92,7 +92,7 @@ def test_first_version_is_brought_as_soon_as_it_is_here(program):
 
 def test_next_version_waits_for_the_user_and_the_one_before_is_kept(program):
     endpoint = FakeEndpoint(here={OLD, NEW}, there=Desktop(OLD, answers=True))
-    program.turn(endpoint)
+    assert program.turn(endpoint) is True  # what its user does, it sees by the state of the domain
     assert (program.current().state, endpoint.brought) == ("waiting_for_restart", [])
 
     endpoint.there = Desktop(OLD, off=True)

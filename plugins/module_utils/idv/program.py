@@ -17,7 +17,18 @@ from typing import Any
 
 from .. import systemd
 from ..endpoint.config import NOW, POWER_OFF, START, STATE, UNIT, read_config
-from ..endpoint.updates import ACTIVE, FAILED, ImageVersion, Record, Update, begun, read_record, write_record
+from ..endpoint.updates import (
+    ACTIVE,
+    FAILED,
+    FETCHING,
+    READY,
+    ImageVersion,
+    Record,
+    Update,
+    begun,
+    read_record,
+    write_record,
+)
 from ..errors import Busy, ImagesError, PushFailed, WrongState, from_os_error
 from ..files import Files
 from ..hypervisor.connection import open_host
@@ -32,7 +43,7 @@ LIBVIRT = "qemu:///system"
 STARTED = "/run/goldsmith-images/endpoint.started"
 
 _POLL = 1.0  # seconds between two looks whether something came or went
-_LOOK, _LONG_LOOK = 3.0, 60.0  # seconds between two looks at everything: while something is under way, and else
+_LOOK, _LONG_LOOK = 3.0, 60.0  # seconds between two looks at everything: while something goes on by itself, and else
 _REST = 60.0  # seconds before what failed is tried again
 _PAUSE = 5.0  # seconds before libvirt is asked again that did not answer
 
@@ -94,7 +105,7 @@ class Program:
             time.sleep(_POLL)
 
     def turn(self, endpoint: Endpoint) -> bool:
-        """Look once, note how far the update is, and do what is next; whether nothing is under way any more."""
+        """Look once, note how far the update is, and do what is next; whether nothing goes on by itself from here."""
         record = read_record()
         seen = self.observe(endpoint, record.current)
         step = decide(seen)
@@ -107,7 +118,7 @@ class Program:
             systemd.systemctl("poweroff")
         elif step.state == ACTIVE:
             self._retire(endpoint, seen)
-        return step.state in (ACTIVE, None)
+        return step.state not in (FETCHING, READY)
 
     def observe(self, endpoint: Endpoint, update: Update | None) -> Observation:
         """Return what there is now."""
@@ -158,7 +169,7 @@ class Program:
             LOG.info("%s: %s%s", update.wanted.told, update.state, f" ({update.error})" if update.error else "")
 
     def _apply(self, endpoint: Endpoint, seen: Observation, step: Step) -> None:
-        LOG.info("bringing desktop %s to %s", endpoint.config.desktop, step.runs.told)
+        LOG.info("starting desktop %s with %s", endpoint.config.desktop, step.runs.told)
         try:
             endpoint.bring(step.runs, force=step.action == FORCE)
             if step.runs == seen.wanted:

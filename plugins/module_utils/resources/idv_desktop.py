@@ -121,9 +121,16 @@ class IdvDesktop:
     def _text(self, part: str, subject: str, content: bytes, current: Current) -> Iterator[tuple[str, Change]]:
         there = current.parts.get(part)
         if there != content:
-            before = None if there is None else readable(there)
-            apply = lambda: write(self.host.files, PARTS[part], content)  # noqa: E731
-            yield part, Change("write", subject, apply, before, readable(content))
+            yield (
+                part,
+                Change(
+                    "write",
+                    subject,
+                    lambda: write(self.host.files, PARTS[part], content),
+                    None if there is None else readable(there),
+                    readable(content),
+                ),
+            )
 
     def _running(self, current: Current, written: set[str]) -> Iterator[Change]:
         """Yield what makes the program run as it is now; its configuration it reads by itself."""
@@ -152,8 +159,7 @@ class IdvDesktop:
         wanted = PoolDesired(name or "", present=False, force=desired.force, remove_data=desired.remove_data)
         removal = list(pool.plan(wanted, pool.observe(wanted))) if name else []
         if current.unit.is_running or current.unit.has_failed:
-            stop = lambda: systemd.systemctl("stop", places.UNIT)  # noqa: E731
-            yield Change("stop", NAME, stop, current.unit.active, "inactive")
+            yield Change("stop", NAME, self._stop, current.unit.active, "inactive")
         yield from removal
         if current.left or current.unit.enabled:
             yield Change("remove", NAME, lambda: self._remove(current), {"paths": list(current.left)})
@@ -172,6 +178,9 @@ class IdvDesktop:
         systemd.systemctl("restart", places.UNIT)
         applied = {part: digest_of(read(PARTS[part]) or b"") for part in ("program", "unit")}
         write(self.host.files, APPLIED, json.dumps(applied, indent=2, sort_keys=True).encode() + b"\n")
+
+    def _stop(self) -> None:
+        systemd.systemctl("stop", places.UNIT)
 
     def _wait(self, desired: Desired, current: Current) -> None:
         """Return when the version is active. Raises PushFailed when it failed, TimedOut."""
