@@ -297,7 +297,7 @@ set -e
 size=$(stat -c %s {guest})
 truncate -s $((size + 68157440)) {path}
 printf 'label: gpt\\nstart=2048, size=131072, type=U\\nstart=133120, type=L\\n' | sfdisk --quiet {path}
-mkfs.fat -F 32 -n IMAGE --offset=2048 {path} 65536 >/dev/null
+mkfs.fat -F 32 -s 1 -n IMAGE --offset=2048 {path} 65536 >/dev/null
 dd if={guest} of={path} bs=1M skip=1 seek=65 conv=notrunc,sparse status=none
 uuid=$(blkid --probe --offset 68157440 --output value --match-tag UUID {path})
 echo "search.fs_uuid $uuid root" >{here}/first

@@ -69,3 +69,10 @@ def test_only_vdi_is_deployed_to_image_hosts(desktop_type):
     desktop_types.require("deploy to image hosts", "vdi", "office", "x86_64")
     with pytest.raises(Refused, match=f"only VDI desktop images are deployed .*; 'kiosk' is of type {desktop_type}"):
         desktop_types.require("deploy to image hosts", desktop_type, "kiosk", "x86_64")
+
+
+@pytest.mark.parametrize("desktop_type", ["vdi", "idv"])
+def test_only_voi_is_written_to_the_disks_of_endpoints(desktop_type):
+    desktop_types.require("write to the disks of endpoints", "voi", "kiosk", "x86_64")
+    with pytest.raises(Refused, match=f"only VOI desktop images are written .*; 'kiosk' is of type {desktop_type}"):
+        desktop_types.require("write to the disks of endpoints", desktop_type, "kiosk", "x86_64")
