@@ -340,6 +340,7 @@ def test_update_is_told_by_what_the_disk_says(state, environment, expected):
         (f"/tmp/goldsmith-voi-{os.getpid()}-abc_123", False),  # noqa: S108
         ("/mnt", False),
     ],
+    ids=["dead", "alive", "another's"],
 )
 def test_what_a_process_mounted_that_does_not_live_any_more_is_left_over(path, leftover):
     assert is_leftover(path) is leftover
