@@ -81,3 +81,10 @@ def test_only_idv_runs_in_a_vm_on_endpoints(desktop_type):
 def test_arm_endpoint_runs_no_idv():
     with pytest.raises(Refused, match=ARM_SENTENCE.format("idv")):
         desktop_types.require("run on endpoints", "idv", "kiosk", "aarch64")
+
+
+@pytest.mark.parametrize("desktop_type", ["vdi", "idv"])
+def test_only_voi_is_written_to_the_disks_of_endpoints(desktop_type):
+    desktop_types.require("write to the disks of endpoints", "voi", "kiosk", "x86_64")
+    with pytest.raises(Refused, match=f"only VOI desktop images are written .*; 'kiosk' is of type {desktop_type}"):
+        desktop_types.require("write to the disks of endpoints", desktop_type, "kiosk", "x86_64")

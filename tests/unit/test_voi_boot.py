@@ -18,7 +18,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.partit
     LINUX,
     Partition,
 )
-from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput, Damaged
+from ansible_collections.goldsmith.images.plugins.module_utils.errors import BadInput
 from ansible_collections.goldsmith.images.plugins.module_utils.files import Files
 
 CACHE = Partition(3, 2048, 2048, LINUX)
@@ -55,13 +55,12 @@ def test_environment_block_has_a_kibibyte_and_is_read_again():
 
     assert len(block) == 1024
     assert block.startswith(b"# GRUB Environment Block\nrestore=on_boot\nsystem_ready=yes\n###")
-    assert boot_menu.read_environment(block, "grubenv") == {"system_ready": "yes", "restore": "on_boot"}
+    assert boot_menu.read_environment(block) == {"system_ready": "yes", "restore": "on_boot"}
 
 
-@pytest.mark.parametrize("block", [b"", b"x" * 1024, b"# GRUB Environment Block\n"])
-def test_what_is_no_environment_block_is_damaged(block):
-    with pytest.raises(Damaged, match="grubenv"):
-        boot_menu.read_environment(block, "grubenv")
+@pytest.mark.parametrize("block", [None, b"", b"x" * 1024, b"# GRUB Environment Block\nsystem_ready=yes\n"])
+def test_what_is_no_whole_environment_block_says_nothing(block):
+    assert boot_menu.read_environment(block) == {}
 
 
 def test_boot_sector_names_the_core_image_and_leaves_the_partition_table_alone():

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,13 @@ from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.disk_s
     OnDisk,
     read_state,
 )
-from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.file_systems import FileSystem, is_leftover
+from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.file_systems import (
+    FileSystem,
+    is_leftover,
+    make_file_system,
+    mounted,
+    mounts_in_use,
+)
 from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.partition_table import (
     Partition,
     PartitionTable,
@@ -27,6 +34,8 @@ from ansible_collections.goldsmith.images.plugins.module_utils.bare_metal.profil
     Machine,
     Profile,
     ProfileFile,
+    RegistryPart,
+    apply_profiles,
     inside,
     summary,
 )
@@ -46,6 +55,7 @@ from ansible_collections.goldsmith.images.plugins.module_utils.errors import (
     Refused,
     WrongState,
 )
+from ansible_collections.goldsmith.images.plugins.module_utils.files import Files, ReadOnlyFiles
 from ansible_collections.goldsmith.images.plugins.module_utils.hypervisor.connection import host_without_libvirt
 from ansible_collections.goldsmith.images.plugins.module_utils.resources import voi_disk_current, voi_disk_options
 from ansible_collections.goldsmith.images.plugins.module_utils.resources.voi_disk import VoiDisk
@@ -330,6 +340,7 @@ def test_update_is_told_by_what_the_disk_says(state, environment, expected):
         ("/tmp/goldsmith-voi-{here}-abc_123", False),  # noqa: S108
         ("/mnt", False),
     ],
+    ids=["dead", "alive", "another's"],
 )
 def test_what_a_process_mounted_that_does_not_live_any_more_is_left_over(path, leftover):
     assert is_leftover(path.format(here=os.getpid())) is leftover
@@ -377,6 +388,61 @@ def test_summary_of_profiles_changes_with_what_they_say():
     assert summary([]) is None
     assert summary([one]) == summary([one])
     assert summary([one]).digest != summary([replace(one, files=(ProfileFile("/x", b"2", 0o644),))]).digest
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A disk with one partition, and a function that makes a file system in it with these directories."""
+    monkeypatch.setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    if os.geteuid() != 0 or shutil.which("ntfs-3g") is None:
+        pytest.skip("mounting needs root and ntfs-3g")
+    disk, partition = tmp_path / "disk", Partition(5, 2048, 131072, "83")
+    with disk.open("wb") as stream:
+        stream.truncate(80 * MiB)
+
+    def make(kind, directory):
+        make_file_system(Files(), str(disk), partition, FileSystem(kind, "system"))
+        with mounted(Files(), str(disk), partition, kind) as root:
+            os.makedirs(os.path.join(root, directory))
+            if kind == "ext4":
+                os.makedirs(os.path.join(root, "usr/lib"))
+                os.close(os.open(os.path.join(root, "usr/lib/os-release"), os.O_CREAT))
+        return str(disk), partition
+
+    return make
+
+
+@pytest.mark.parametrize(("kind", "directory"), [("ext4", "etc"), ("ntfs", "Windows/System32/config")])
+def test_profile_puts_files_into_a_system_that_does_not_run(system, kind, directory):
+    disk, partition = system(kind, directory)
+    profile = Profile("drivers", files=(ProfileFile("/new/driver.inf", b"driver", 0o600),))
+
+    apply_profiles(Files(), disk, [Partition(6, 0, 8, "83"), partition], [profile])
+
+    with mounted(ReadOnlyFiles(), disk, partition, kind) as root:
+        path = os.path.join(root, "new/driver.inf")
+        with open(path, "rb") as stream:
+            assert stream.read() == b"driver"
+        with pytest.raises(OSError, match="Read-only"):
+            os.unlink(path)
+    assert mounts_in_use(disk) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "directory", "profile", "error", "said"),
+    [
+        ("ntfs", "Windows/System32/config", Profile("a", commands=("true",)), BadInput, "a has commands"),
+        ("ext4", "etc", Profile("a", registry=(RegistryPart("SYSTEM", "x", ""),)), BadInput, "a has registry entries"),
+        ("ntfs", "data", Profile("a"), NotFound, "no Linux or Windows"),
+    ],
+)
+def test_profile_that_the_system_cannot_take(system, kind, directory, profile, error, said):
+    disk, partition = system(kind, directory)
+
+    with pytest.raises(error, match=said):
+        apply_profiles(Files(), disk, [partition], [profile])
+
+    assert mounts_in_use(disk) == []
 
 
 def test_links_of_an_image_do_not_lead_out_of_it(tmp_path):

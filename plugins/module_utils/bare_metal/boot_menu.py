@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..errors import BadInput, Damaged
+from ..errors import BadInput
 from .partition_table import Partition
 
 CONFIGURATION, ENVIRONMENT = "grub/grub.cfg", "grub/grubenv"
@@ -116,10 +116,10 @@ def environment(variables: Mapping[str, str]) -> bytes:
     return (_SIGNATURE + lines).ljust(_SIZE, "#").encode()
 
 
-def read_environment(block: bytes, origin: str) -> dict[str, str]:
-    """Return the variables of an environment block. Raises Damaged, naming I(origin)."""
-    text = block.decode(errors="replace")
-    if not text.startswith(_SIGNATURE) or len(block) != _SIZE:
-        raise Damaged(f"{origin} is not an environment block of GRUB")
+def read_environment(block: bytes | None) -> dict[str, str]:
+    """Return the variables of an environment block; none of one that is missing, or that a crash cut off."""
+    text = (block or b"").decode(errors="replace")
+    if not text.startswith(_SIGNATURE) or len(text) != _SIZE:
+        return {}
     lines = text[len(_SIGNATURE) :].rstrip("#").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)

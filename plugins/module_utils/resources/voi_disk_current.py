@@ -109,8 +109,7 @@ def look(device: str) -> Current:
     file_systems = {partition.name: file_system_of(disk.path, partition) for partition in own}
     current = replace(current, table=table, file_systems=file_systems)
     if file_systems[layout.ESP].type == "vfat":
-        block = _esp(current).read(boot_menu.ENVIRONMENT)
-        variables = boot_menu.read_environment(block, boot_menu.ENVIRONMENT) if block else {}
+        variables = boot_menu.read_environment(_esp(current).read(boot_menu.ENVIRONMENT))
         current = replace(current, environment=variables)
     if file_systems[layout.CACHE].type:
         cache = table.named(layout.CACHE)

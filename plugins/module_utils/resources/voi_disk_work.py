@@ -109,8 +109,7 @@ class Work:
     def tell_boot_loader(self, disk: BlockDevice, table: PartitionTable, variables: Mapping[str, str]) -> None:
         """Set these variables of GRUB's environment block; an empty one is taken out."""
         esp = self.esp(disk, table)
-        block = esp.read(boot_menu.ENVIRONMENT)
-        there = boot_menu.read_environment(block, boot_menu.ENVIRONMENT) if block else {}
+        there = boot_menu.read_environment(esp.read(boot_menu.ENVIRONMENT))
         esp.write({boot_menu.ENVIRONMENT: boot_menu.environment({**there, **variables})})
 
     def _state(self, cache: str) -> DiskState:
