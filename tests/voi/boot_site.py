@@ -122,13 +122,13 @@ class Site:
     def power_off(self, machine: Machine) -> None:
         self.server.run(f"virsh --quiet destroy {machine.name} 2>/dev/null", check=False)
 
-    def await_on_serial_line(self, machine: Machine, text: str, seconds: int = 120) -> None:
+    def await_on_serial_line(self, machine: Machine, text: str, seconds: int = 300) -> None:
         """Wait until the machine printed the text."""
         self._await(
             f"grep -qaF {shlex.quote(text)} {DISKS}/{machine.name}.serial", f"{text!r} of {machine.name}", seconds
         )
 
-    def await_ssh(self, address: str, seconds: int = 240) -> float:
+    def await_ssh(self, address: str, seconds: int = 600) -> float:
         """Wait until somebody answers as an SSH server does; the seconds that it took."""
         begin = time.monotonic()
         self._await(f"timeout 10 ssh-keyscan -t ed25519 {address} 2>/dev/null | grep -q ssh-ed25519", address, seconds)

@@ -105,7 +105,7 @@ def test_uefi_endpoint_boots_beside_another_dhcp_server(served, tmp_path):
     served.play(ENDPOINTS, voi_boot_dhcp="proxy", voi_boot_interface="virbr0")
     served.power_on(UEFI_DESK, network="default")
     lease = f"virsh --quiet net-dhcp-leases default --mac {UEFI_DESK.mac} | grep -oP '[0-9.]+(?=/)'"
-    served.server.run(f"for i in $(seq 240); do {lease} >/dev/null && exit 0; sleep 0.5; done; exit 1")
+    served.server.run(f"for i in $(seq 600); do {lease} >/dev/null && exit 0; sleep 0.5; done; exit 1")
     given = served.server.run(lease).split()[-1]
     seconds = served.await_ssh(given)
     log.info("%s: %.0f s from its first lease to sshd", UEFI_DESK.name, seconds)
