@@ -62,7 +62,7 @@ class Machine:
     {boot}<smbios mode='sysinfo'/>
   </os>
   <sysinfo type='smbios'><system>
-    <entry name='manufacturer'>Goldsmith</entry><entry name='product'>Desk &amp; Co 7</entry>
+    <entry name='manufacturer'>Goldsmith</entry><entry name='product'>Desk 7</entry>
     <entry name='serial'>SN{self.number:03}</entry>
   </system></sysinfo>
   <cpu mode='maximum'/><features><acpi/></features>
