@@ -10,7 +10,8 @@ short_description: Read which machines booted from a boot server
 description:
   - Returns the machines that asked a boot server (P(goldsmith.images.voi_boot#role)) what to boot. A machine that is
     no endpoint yet tells its make and serial number there, so that it can be put into the inventory.
-  - What a machine says of itself is not proven, and the register holds the last 5 to 10 MiB of it.
+  - What a machine says of itself is not proven, and the register holds the last 5 to 10 MiB of it. Of a name with an
+    ampersand, which Debian 12's iPXE does not encode, only the part before it is known.
 options:
   directory:
     description: Directory of the boot server, as O(goldsmith.images.voi_boot#role:voi_boot_directory).

@@ -48,19 +48,21 @@ class Machine:
         """It as an entry of the list of endpoints."""
         return {"name": self.name, "mac": self.mac, "address": self.address, **variables}
 
-    def domain(self, network: str) -> str:
+    def domain(self, network: str, disk_first: bool = False) -> str:
         """Return its definition. A UEFI machine has no option ROM: the firmware's own PXE code boots it."""
         uefi = self.firmware == "uefi"
+        order = ("hd", "network") if disk_first else ("network", "hd")
+        boot = "".join(f"<boot dev='{device}'/>" for device in order)
         secure_boot_off = "<firmware><feature enabled='no' name='secure-boot'/></firmware>" if uefi else ""
         return f"""
 <domain type='qemu'>
   <name>{self.name}</name><memory unit='MiB'>1024</memory><vcpu>2</vcpu>
   <os{" firmware='efi'" if uefi else ""}>
     <type arch='x86_64' machine='q35'>hvm</type>{secure_boot_off}
-    <boot dev='network'/><boot dev='hd'/><smbios mode='sysinfo'/>
+    {boot}<smbios mode='sysinfo'/>
   </os>
   <sysinfo type='smbios'><system>
-    <entry name='manufacturer'>Goldsmith</entry><entry name='product'>Desk &amp; Co 7</entry>
+    <entry name='manufacturer'>Goldsmith</entry><entry name='product'>Desk 7</entry>
     <entry name='serial'>SN{self.number:03}</entry>
   </system></sysinfo>
   <cpu mode='maximum'/><features><acpi/></features>
@@ -106,25 +108,27 @@ class Site:
         recap = done.stdout.rpartition("PLAY RECAP")[2].split()
         return {word.split("=")[0]: int(word.split("=")[1]) for word in recap if "=" in word}
 
-    def power_on(self, machine: Machine, *, network: str = NETWORK, disk: bytes = b"") -> None:
+    def power_on(
+        self, machine: Machine, *, network: str = NETWORK, disk: bytes = b"", disk_first: bool = False
+    ) -> None:
         """Start the machine; its disk is empty but for what is told."""
         self.power_off(machine)
         path = f"{DISKS}/{machine.name}.raw"
-        self.server.run(f"mkdir -p {DISKS}; rm -f {DISKS}/{machine.name}.*; truncate -s 2G {path}")
+        self.server.run(f"mkdir -p {DISKS}; rm -f {DISKS}/{machine.name}.*; truncate -s 4G {path}")
         if disk:
             self.server.run(f"echo {b64encode(disk).decode()} | base64 -d | dd of={path} conv=notrunc status=none")
-        self.server.run(f"virsh --quiet create /dev/stdin <<'DOMAIN'\n{machine.domain(network)}\nDOMAIN")
+        self.server.run(f"virsh --quiet create /dev/stdin <<'DOMAIN'\n{machine.domain(network, disk_first)}\nDOMAIN")
 
     def power_off(self, machine: Machine) -> None:
         self.server.run(f"virsh --quiet destroy {machine.name} 2>/dev/null", check=False)
 
-    def await_on_serial_line(self, machine: Machine, text: str, seconds: int = 120) -> None:
+    def await_on_serial_line(self, machine: Machine, text: str, seconds: int = 300) -> None:
         """Wait until the machine printed the text."""
         self._await(
             f"grep -qaF {shlex.quote(text)} {DISKS}/{machine.name}.serial", f"{text!r} of {machine.name}", seconds
         )
 
-    def await_ssh(self, address: str, seconds: int = 240) -> float:
+    def await_ssh(self, address: str, seconds: int = 600) -> float:
         """Wait until somebody answers as an SSH server does; the seconds that it took."""
         begin = time.monotonic()
         self._await(f"timeout 10 ssh-keyscan -t ed25519 {address} 2>/dev/null | grep -q ssh-ed25519", address, seconds)
