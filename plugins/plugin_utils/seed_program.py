@@ -21,7 +21,7 @@ from {PACKAGE}.swarm.daemon import main
 raise SystemExit(main())
 """
 # What needs Ansible, or serves modules alone.
-_LEFT_OUT = ("catalog/tool_sources.py", "download.py", "reconcile.py", "resources/")
+_LEFT_OUT = ("bare_metal/", "catalog/tool_sources.py", "download.py", "reconcile.py", "resources/", "voi/")
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a ZIP archive can tell
 _UNIX, _MODE = 3, 0o100644
 
