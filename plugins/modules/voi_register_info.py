@@ -14,16 +14,13 @@ description:
     ampersand, which Debian 12's iPXE does not encode, only the part before it is known.
 options:
   directory:
-    description: Directory of the boot server, as O(goldsmith.images.voi_boot#role:voi_boot_directory).
+    description: Directory of the boot server, as O(goldsmith.images.voi_boot#role:main:voi_boot_directory).
     type: path
     default: /var/lib/goldsmith-images/voi-boot
 extends_documentation_fragment:
   - goldsmith.images.libvirt.reading
 notes:
   - Needs root on the boot server. libvirt is not asked.
-seealso:
-  - plugin: goldsmith.images.voi_boot
-    plugin_type: role
 author: goldsmith.images contributors (@goldsmith-images)
 """
 
