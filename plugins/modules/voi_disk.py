@@ -72,7 +72,8 @@ options:
   restore:
     description:
       - When the system area is restored.
-      - V(on_boot) has each start boot the endpoint OS from the cache, which restores the system and boots it then.
+      - V(on_boot) has each start boot the endpoint OS from the cache. There the program C(goldsmith-restore), which the
+        module puts into the cache, restores the system and boots it then.
       - V(on_request) is with O(restore_now) only. V(never) says that nobody should.
     type: str
     choices: [never, on_boot, on_request]
@@ -160,6 +161,12 @@ options:
     description: Arguments of the kernel of the endpoint OS, when it is booted from the cache.
     type: str
     default: ""
+  program:
+    description: Where the program goldsmith-restore came to on this machine. The action plugin says it.
+    type: path
+  program_checksum:
+    description: SHA-256 that it is to have. The action plugin says it.
+    type: str
 extends_documentation_fragment:
   - goldsmith.images.progress
 attributes:
@@ -173,7 +180,7 @@ attributes:
     description: Shows what each change replaces.
   action:
     support: partial
-    description: The part that tells of the progress runs on the controller.
+    description: The part that tells of the progress, and that brings the program, runs on the controller.
   async:
     support: none
     description: Runs on the controller in part.

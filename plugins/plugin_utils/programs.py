@@ -19,6 +19,7 @@ PACKAGE = "goldsmith_images"
 MODULE_UTILS = Path(__file__).resolve().parents[1] / "module_utils"
 SEED = "swarm/daemon.py"
 ENDPOINT = "idv/program.py"
+RESTORE = "voi/program.py"
 _MAIN = """\
 from {module} import main
 

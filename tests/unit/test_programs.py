@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.goldsmith.images.plugins.plugin_utils.programs import (
     ENDPOINT,
     MODULE_UTILS,
+    RESTORE,
     SEED,
     build_program,
 )
@@ -30,7 +31,7 @@ for name in zipfile.ZipFile(sys.argv[1]).namelist():
 """
 
 
-@pytest.fixture(params=[SEED, ENDPOINT])
+@pytest.fixture(params=[SEED, ENDPOINT, RESTORE])
 def main(request) -> str:
     return request.param
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from ..errors import Damaged
 
-STATE, OVERLAY, IMAGES = "voi/state.json", "voi/overlay", "images"  # in the cache
+# In the cache.
+STATE, OVERLAY, IMAGES = "voi/state.json", "voi/overlay", "images"
+PROGRAM = "voi/goldsmith-restore.pyz"
 SCHEMA = 1
 
 

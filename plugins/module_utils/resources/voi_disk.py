@@ -11,6 +11,7 @@ from ..bare_metal import boot_loader, boot_menu, layout
 from ..bare_metal.file_systems import FileSystem
 from ..bare_metal.partition_table import PartitionTable
 from ..changes import Change
+from ..collection import VERSION
 from ..disk.merkle import PIECE, count_pieces
 from ..errors import BadInput, Conflict, InUse, NotFound, WrongState
 from ..hypervisor.connection import Host
@@ -68,6 +69,15 @@ class VoiDisk:
                 None,
                 desired.cache_path,
                 detail=f"at {desired.cache_path}",
+            )
+        if desired.restore == ON_BOOT and desired.program_checksum not in (None, current.program):
+            yield Change(
+                "update" if current.program else "install",
+                "program goldsmith-restore",
+                lambda: self.work.install_program(desired),
+                current.program and {"sha256": current.program},
+                {"sha256": desired.program_checksum},
+                VERSION,
             )
         final = self._final_table(current, table)
         yield from self._system(desired, current, final)

@@ -13,7 +13,7 @@ from .. import desktop_types
 from ..bare_metal import boot_loader, boot_menu, layout, profiles
 from ..bare_metal.block_device import BlockDevice, Mount, look_at, signatures
 from ..bare_metal.boot_loader import BootLoader
-from ..bare_metal.disk_state import IMAGES, OVERLAY, STATE, AppliedProfile, DiskState, OnDisk, read_state
+from ..bare_metal.disk_state import IMAGES, OVERLAY, PROGRAM, STATE, AppliedProfile, DiskState, OnDisk, read_state
 from ..bare_metal.esp import SystemPartition
 from ..bare_metal.file_systems import FileSystem, file_system_of, mounted, mounted_at, mounts_in_use
 from ..bare_metal.layout import Region
@@ -27,6 +27,7 @@ from ..disk.pieces import read_layer
 from ..endpoint.updates import ACTIVE, FAILED, WAITING, ImageVersion, Update
 from ..errors import Conflict, NotFound, Refused
 from ..files import ReadOnlyFiles
+from .host_program import digest_of, read
 from .voi_disk_options import Desired
 
 _ENDPOINT_OS = (boot_menu.KERNEL, boot_menu.INITRD)
@@ -58,7 +59,7 @@ class Current:
     """I(found) are the signatures of a disk that is not ours, I(table) is of one that is, else None.
 
     I(differing) are the pieces of the system area that are not as they are to be, None where nobody had to look.
-    I(missing) says that the version that is wanted is not in the cache.
+    I(missing) says that the version that is wanted is not in the cache; I(program) is the SHA-256 of goldsmith-restore.
     """
 
     disk: BlockDevice
@@ -71,6 +72,7 @@ class Current:
     state: DiskState = field(default_factory=DiskState)
     environment: dict[str, str] = field(default_factory=dict)
     has_endpoint_os: bool = False
+    program: str | None = None
     loader: BootLoader | None = None
     loader_in_place: bool = False
     wanted: Wanted | None = None
@@ -119,8 +121,14 @@ def look(device: str) -> Current:
                 current,
                 state=read_state(os.path.join(path, STATE)),
                 has_endpoint_os=all(os.path.exists(os.path.join(path, name)) for name in _ENDPOINT_OS),
+                program=_digest(os.path.join(path, PROGRAM)),
             )
     return current
+
+
+def _digest(path: str) -> str | None:
+    content = read(path)
+    return None if content is None else digest_of(content)
 
 
 def look_for(desired: Desired, compares: bool) -> Current:

@@ -58,6 +58,8 @@ OPTIONS = {
     "profiles": {"type": "list", "elements": "dict", "default": [], "options": _PROFILE},
     "next_boot": {"type": "str", "choices": [SYSTEM, ENDPOINT_OS]},
     "endpoint_os_arguments": {"type": "str", "default": ""},
+    "program": {"type": "path"},
+    "program_checksum": {"type": "str"},
     **progress.OPTIONS,
 }
 MUTUALLY_EXCLUSIVE = [("version", "marker")]
@@ -66,7 +68,10 @@ REQUIRED_BY = {"version": "image", "marker": "image"}
 
 @dataclass(frozen=True)
 class Desired:
-    """Sizes in bytes, None where they are not said; I(data) is None where there is to be no data partition."""
+    """Sizes in bytes, None where they are not said; I(data) is None where there is to be no data partition.
+
+    I(program) (a path) is what the controller brought, I(program_checksum) the SHA-256 that it is to have.
+    """
 
     device: str
     cache_path: str
@@ -83,6 +88,8 @@ class Desired:
     profiles: tuple[Profile, ...]
     next_boot: str | None
     arguments: str
+    program: str | None = None
+    program_checksum: str | None = None
 
     @classmethod
     def from_params(cls, params: dict[str, Any]) -> Desired:
@@ -109,6 +116,8 @@ class Desired:
             profiles=tuple(_profile(profile) for profile in params["profiles"]),
             next_boot=params["next_boot"],
             arguments=params["endpoint_os_arguments"],
+            program=params["program"],
+            program_checksum=params["program_checksum"],
         )
 
 

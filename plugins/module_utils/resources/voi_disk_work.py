@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..bare_metal import boot_loader, boot_menu, file_systems, layout, partition_table, profiles, system_area
 from ..bare_metal.block_device import BlockDevice
-from ..bare_metal.disk_state import IMAGES, OVERLAY, STATE, DiskState, read_state
+from ..bare_metal.disk_state import IMAGES, OVERLAY, PROGRAM, STATE, DiskState, read_state
 from ..bare_metal.esp import SystemPartition
 from ..bare_metal.file_systems import FileSystem
 from ..bare_metal.partition_table import Partition, PartitionTable
@@ -19,6 +19,7 @@ from ..bare_metal.system_area import Written
 from ..disk.merkle import hashes_of
 from ..files import Files
 from ..times import now_text
+from .host_program import ControllerNeeded, install_program
 from .voi_disk_current import Current, esp_files
 from .voi_disk_options import Desired
 
@@ -58,6 +59,17 @@ class Work:
         file_systems.mount_lasting(self.files, current.disk.path, table.named(layout.CACHE), path)
         for name in (IMAGES, os.path.dirname(STATE), os.path.dirname(boot_menu.KERNEL)):
             self.files.make_directory(os.path.join(path, name))
+
+    def install_program(self, desired: Desired) -> None:
+        """Put what restores the system at boot into the cache. Raises ControllerNeeded when it is yet to come."""
+        if desired.program is None:
+            raise ControllerNeeded(
+                "the program goldsmith-restore is yet to come from the controller; use the module by its full name "
+                "goldsmith.images.voi_disk, so that its action plugin brings it",
+                facts={"needs_program": True},
+            )
+        path = os.path.join(desired.cache_path, PROGRAM)
+        install_program(self.files, desired.program, desired.program_checksum or "", path)
 
     def write(self, cache: str, current: Current, numbers: list[int], is_other: bool) -> None:
         """Write these pieces of the version. One that is not there yet cannot be booted before L(activate)."""

@@ -206,7 +206,24 @@ ExecStart=/usr/local/sbin/endpoint-identity
 [Install]
 RequiredBy=ssh.service
 UNIT
-    chroot "$root" systemctl --quiet enable systemd-networkd.service ssh.service endpoint-identity.service
+    # The program comes into the cache with the disk (module voi_disk); the disk boots the system when it is done.
+    cat >"$root/etc/systemd/system/goldsmith-restore.service" <<'UNIT'
+[Unit]
+Description=Restore the system on the disk of this endpoint
+ConditionKernelCommandLine=goldsmith.restore
+After=endpoint-identity.service
+SuccessAction=reboot
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 /srv/goldsmith-cache/voi/goldsmith-restore.pyz
+StandardOutput=journal+console
+StandardError=journal+console
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    chroot "$root" systemctl --quiet enable systemd-networkd.service ssh.service endpoint-identity.service goldsmith-restore.service
     chroot "$root" systemctl --quiet set-default multi-user.target
     mask_units
 }
