@@ -26,7 +26,7 @@ def read_results(found: Found) -> dict[str, Any]:
     C(image_pools), C(desktop_pools), C(facts), C(idv_desktop) and C(voi_disk) are None where that is not known or not
     there; C(desktop_images) has the answers by the names of the pools.
     """
-    pools = found.get("image_pools") or {}
+    asked_first = [found.get(name) or {} for name in ("image_pools", "voi_disk")]
     loop = found.get("desktop_images") or []
     answers = {name: (found.get(name) or {}).get(key) for name, key in _ANSWERS.items()}
     return {
@@ -36,7 +36,7 @@ def read_results(found: Found) -> dict[str, Any]:
         "kind": found.get("kind") or "",
         "facts": (answers["facts"] or {}).get("image_host"),
         "desktop_images": {result["item"]: result for result in loop if "desktop_images" in result},
-        "unreachable": bool(pools.get("unreachable")),
+        "unreachable": any(result.get("unreachable") for result in asked_first),
         "problems": list(dict.fromkeys(_problems(found, loop))),
     }
 

@@ -15,7 +15,7 @@ from typing import Any
 GIB = 1024**3
 POOL = "golden"
 DOWN, BROKEN = "hv-lyon-2", "hv-oslo-1"
-ENDPOINTS = [f"desk-{number}" for number in range(101, 107)]
+ENDPOINTS = [*(f"desk-{number}" for number in range(101, 107)), "bench-201"]
 HOSTS = {
     "hv-berlin-1": "berlin",
     "hv-berlin-2": "berlin",
@@ -220,10 +220,12 @@ def _desktop_pools(host: str) -> list[dict[str, Any]]:
     return []
 
 
-def _update(state: str, origin: str | None, to: str, previous: str | None, **changes: Any) -> dict[str, Any]:
+def _update(
+    state: str, origin: str | None, to: str, previous: str | None, image: str = "kiosk", **changes: Any
+) -> dict[str, Any]:
     """Return an update as an endpoint tells of it."""
     versions = {"from": origin, "to": to, "previous": previous}
-    told = {key: number and {"image": "kiosk", "version": number} for key, number in versions.items()}
+    told = {key: number and {"image": image, "version": number} for key, number in versions.items()}
     return told | {"state": state, "since": "2026-11-20T06:31:00Z", "error": None, "error_code": None} | changes
 
 
@@ -241,6 +243,11 @@ def _endpoints() -> list[dict[str, Any]]:
     for host, update in desktops.items():
         desktop = {"name": "kiosk", "marker": "stable", "restore": "on_restart", "update": update}
         found.append(results(host, [], {}, []) | {"kind": "endpoint", "idv_desktop": {"idv_desktop": desktop}})
+    disk = {"image": "lab-bench", "version": "2.1", "restore": "on_boot"}
+    disk["update"] = _update("active", "2.0", "2.1", "2.0", image="lab-bench")
+    found.append(
+        {"host": "bench-201", "kind": "endpoint", "image_pools": {"skipped": True}, "voi_disk": {"voi_disk": disk}}
+    )
     down = "Failed to connect to the host via ssh: Connection timed out"
     return [*found, {"host": "desk-106", "kind": "endpoint", "image_pools": {"unreachable": True, "msg": down}}]
 

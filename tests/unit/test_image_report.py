@@ -328,10 +328,11 @@ def test_endpoints_are_told_by_themselves_and_are_no_hosts_of_images():
         "desk-104": ("failed", "1.1", "1.2"),
         "desk-105": (None, None, None),
         "desk-106": ("unreachable", None, None),
+        "bench-201": ("active", "2.1", "2.1"),
     }
     assert not {host["name"] for host in made["hosts"]} & set(example_fleet.ENDPOINTS)
     assert {host for image in made["images"] for host in image["hosts"]} <= set(example_fleet.HOSTS)
-    assert (made["summary"]["endpoints"], made["summary"]["endpoints_active"]) == (6, 1)
+    assert (made["summary"]["endpoints"], made["summary"]["endpoints_active"]) == (7, 2)
     told = {finding["subject"]: finding["text"] for finding in made["attention"]}
     assert told["endpoint desk-104"] == (
         "did not get kiosk 1.2: its guest agent did not answer within 300 s; it runs kiosk 1.1"
