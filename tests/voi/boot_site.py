@@ -109,12 +109,19 @@ class Site:
         return {word.split("=")[0]: int(word.split("=")[1]) for word in recap if "=" in word}
 
     def power_on(
-        self, machine: Machine, *, network: str = NETWORK, disk: bytes = b"", disk_first: bool = False
+        self,
+        machine: Machine,
+        *,
+        network: str = NETWORK,
+        disk: bytes = b"",
+        disk_first: bool = False,
+        again: bool = False,
     ) -> None:
-        """Start the machine; its disk is empty but for what is told."""
+        """Start the machine; its disk is empty but for what is told, or I(again) what it was."""
         self.power_off(machine)
         path = f"{DISKS}/{machine.name}.raw"
-        self.server.run(f"mkdir -p {DISKS}; rm -f {DISKS}/{machine.name}.*; truncate -s 4G {path}")
+        if not again:
+            self.server.run(f"mkdir -p {DISKS}; rm -f {DISKS}/{machine.name}.*; truncate -s 4G {path}")
         if disk:
             self.server.run(f"echo {b64encode(disk).decode()} | base64 -d | dd of={path} conv=notrunc status=none")
         self.server.run(f"virsh --quiet create /dev/stdin <<'DOMAIN'\n{machine.domain(network, disk_first)}\nDOMAIN")
