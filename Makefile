@@ -51,7 +51,7 @@ sanity: setup-quick ## ansible-test sanity
 
 .PHONY: unit
 unit: setup-quick ## unit tests: no libvirt, no network
-	@pytest tests/unit
+	@pytest tests/unit --numprocesses 2
 
 .PHONY: corpus
 corpus: setup-quick ## compare appliance_info with a folder of descriptors: make corpus DIR=folder
