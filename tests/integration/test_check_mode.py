@@ -76,6 +76,7 @@ REQUESTS = {
         ({"name": "checked-more", "image_pool": POOL, "image": "checked", "version": "1.0", "count": 1}, True),
     ],
     "image_seed": [({"address": "192.0.2.1", "ca_directory": "/nonexistent/goldsmith-images-ca"}, True)],
+    "idv_desktop": [({"name": "desk", "image_pool": POOL, "image": "kiosk", "version": "1.0"}, True)],
     "appliance_info": [({"path": "/srv/checked.ovf"}, None)],
     "image_host_facts": [({}, None)],
     "image_pool_info": [({}, None)],
@@ -85,11 +86,13 @@ REQUESTS = {
     "source_vm_snapshot_info": [({"source_vm": "checked-kept"}, None)],
     "desktop_image_info": [({"pool": POOL}, None)],
     "desktop_pool_info": [({}, None)],
+    "idv_desktop_info": [({}, None)],
+    "voi_register_info": [({"directory": f"{PATH}-boot"}, None)],
 }
 
 
-# Asked where there are two hosts: tests/distribution.
-ELSEWHERE = {"image_distribute"}
+# Asked where there are two hosts (tests/distribution), or a disk to divide (test_voi_disk.py).
+ELSEWHERE = {"image_distribute", "voi_disk", "voi_disk_info"}
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,7 @@ def furnished(hv1):
     """A host with one of everything: what a module could damage in check mode."""
     hv1.run("truncate -s 1M /srv/checked-tools.iso && printf '\\001CD001\\001' | "
             "dd of=/srv/checked-tools.iso bs=1 seek=32768 conv=notrunc status=none")  # fmt: skip
+    hv1.run(f"mkdir -p {PATH}-boot/www/mac")
     hv1.run("echo '<Envelope><VirtualSystem/></Envelope>' >/srv/checked.ovf")
     hv1.module("image_pool", name=POOL, path=PATH)
     hv1.module("image_pool", name=f"{POOL}-spare", path=f"{PATH}-spare")
@@ -116,7 +120,7 @@ def furnished(hv1):
     hv1.module("tool_image", name="tools", pool=POOL, state="absent")
     for pool in (POOL, f"{POOL}-spare"):
         hv1.module("image_pool", name=pool, state="absent", remove_images=True)  # the quarantine holds the version
-    hv1.run(f"rm -r /srv/checked-tools.iso /srv/checked.ovf {PATH} {PATH}-spare")
+    hv1.run(f"rm -r /srv/checked-tools.iso /srv/checked.ovf {PATH} {PATH}-spare {PATH}-boot")
 
 
 def test_every_module_is_asked():
