@@ -123,9 +123,9 @@ def pool() -> Iterator[None]:
     try:
         with storage_pool(POOL, ROOT):
             yield
-            with connected() as connection:
-                forget_desktops(connection)
     finally:
+        with connected() as connection:
+            forget_desktops(connection)
         shutil.rmtree(ROOT)
 
 
