@@ -15,7 +15,7 @@ from lab_host import LAB, ROOT, TestHost
 from loaded_ansible import LoadedAnsible
 from swarm_site import Played
 
-SOURCE, ENDPOINTS = "hv1", ("hv8", "hv9")
+SOURCE, ENDPOINTS = "hv4", ("hv8", "hv9")
 POOL = {"name": "idvtest", "path": "/srv/idvtest"}
 BOOTS_WITHIN = 300  # seconds, emulated, on a machine that does other things too
 
