@@ -54,10 +54,11 @@ def remove_everything(host: Any) -> None:
 
 
 def state(host: Any) -> str:
-    """Everything that the module could have written. A guest that runs writes to its disks itself."""
+    """Everything that the module could have written. A guest that runs writes to its disks and its TPM itself."""
     return host.run(
         f"virsh dumpxml {NAME}; virsh dumpxml --inactive {NAME}; virsh domstate {NAME}; "
-        f"find {PATH} /var/lib/libvirt/swtpm -name '*.disk?.*' -printf '%p %s %m\\n' -o -printf '%p %s %m %T@\\n' "
+        f"find {PATH} /var/lib/libvirt/swtpm -path '*/tpm2*' -printf '%p %m\\n' -o "
+        "-name '*.disk?.*' -printf '%p %s %m\\n' -o -printf '%p %s %m %T@\\n' "
         "| sort"
     )
 

@@ -322,13 +322,13 @@ def ask_agent(host, request: dict[str, Any], timeout: float) -> Any:
 
 @pytest.mark.parametrize(("firmware", "root"), [(BIOS, "vda5"), (UEFI, "vda6")], ids=["bios", "uefi"])
 def test_a_machine_boots_the_image_from_the_disk(endpoint, guest_disk, firmware, root):
-    endpoint.attach("10G")
+    endpoint.attach("12G")
     host, image = endpoint.host, guest_disk
     if firmware == UEFI:
         image = f"{HERE}/uefi.raw"
         script = MAKE_UEFI_IMAGE.format(here=HERE, guest=guest_disk, path=image)
         host.run(f"cat >{HERE}/make <<'END'\n{script}END\nsh {HERE}/make")
-    endpoint.disk(cache_size="3GiB", system_size=host.run(f"stat -c %s {image}").strip())
+    endpoint.disk(cache_size="5GiB", system_size=host.run(f"stat -c %s {image}").strip())
     endpoint.publish("1.0", image)
     profile = PROFILE | {"commands": ["echo $(. /etc/os-release; echo $ID) >/etc/goldsmith-command"]}
     if firmware == BIOS:  # the run dies while the system is mounted
