@@ -8,8 +8,11 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
+from ..changes import Change
+from ..collection import VERSION
 from ..errors import Damaged, ImagesError
 from ..files import Files
 
@@ -33,6 +36,17 @@ def install_program(files: Files, brought: str, checksum: str, path: str) -> Non
             f"the program that came to this host at {brought} does not have the checksum {checksum}; run again"
         )
     write(files, path, content)
+
+
+def program_change(name: str, there: str | None, wanted: str | None, install: Callable[[], object]) -> Change:
+    """Return the change that has the host get the program; I(there) and I(wanted) are SHA-256."""
+    verb, before = ("update", {"sha256": there}) if there else ("install", None)
+    return Change(verb, f"program {name}", install, before, {"sha256": wanted}, VERSION)
+
+
+def text_change(subject: str, there: bytes | None, content: bytes, put: Callable[[], object]) -> Change:
+    """Return the change that has a file, with what is I(there) now, get the content."""
+    return Change("write", subject, put, None if there is None else readable(there), readable(content))
 
 
 def write(files: Files, path: str, content: bytes) -> None:

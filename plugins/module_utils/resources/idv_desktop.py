@@ -11,7 +11,6 @@ from typing import Any
 
 from .. import systemd
 from ..changes import Change
-from ..collection import VERSION
 from ..desktop_types import require
 from ..endpoint import config as places
 from ..endpoint.updates import ACTIVE, FAILED, ImageVersion, Update, read_record
@@ -28,9 +27,10 @@ from .host_program import (
     ControllerNeeded,
     digest_of,
     install_program,
+    program_change,
     read,
-    readable,
     remove_tree,
+    text_change,
     write,
 )
 from .idv_desktop_host import APPLIED, PARTS, Current, look, told
@@ -104,33 +104,15 @@ class IdvDesktop:
         """Yield what makes the files as they are to be, each by the part of it."""
         there = current.digest("program")
         if there != desired.program_checksum:
-            yield (
-                "program",
-                Change(
-                    "update" if there else "install",
-                    f"program {NAME}",
-                    lambda: self._install(desired),
-                    {"sha256": there} if there else None,
-                    {"sha256": desired.program_checksum},
-                    VERSION,
-                ),
-            )
+            wanted = desired.program_checksum
+            yield "program", program_change(NAME, there, wanted, lambda: self._install(desired))
         yield from self._text("unit", f"unit {places.UNIT}", UNIT_TEXT.encode(), current)
         yield from self._text("configuration", f"configuration of {NAME}", desired.config.to_json(), current)
 
     def _text(self, part: str, subject: str, content: bytes, current: Current) -> Iterator[tuple[str, Change]]:
         there = current.parts.get(part)
         if there != content:
-            yield (
-                part,
-                Change(
-                    "write",
-                    subject,
-                    lambda: write(self.host.files, PARTS[part], content),
-                    None if there is None else readable(there),
-                    readable(content),
-                ),
-            )
+            yield part, text_change(subject, there, content, lambda: write(self.host.files, PARTS[part], content))
 
     def _running(self, current: Current, written: set[str]) -> Iterator[Change]:
         """Yield what makes the program run as it is now; its configuration it reads by itself."""

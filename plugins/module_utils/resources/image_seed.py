@@ -13,14 +13,22 @@ from typing import Any
 
 from .. import openssl, systemd
 from ..changes import Change
-from ..collection import VERSION
 from ..errors import BadInput, ToolFailed, Unreachable
 from ..hypervisor import pools
 from ..hypervisor.connection import Host
 from ..swarm import config, control
 from ..times import time_text
 from ..waiting import Waiter
-from .host_program import ControllerNeeded, digest_of, install_program, read, readable, remove_tree, write
+from .host_program import (
+    ControllerNeeded,
+    digest_of,
+    install_program,
+    program_change,
+    read,
+    remove_tree,
+    text_change,
+    write,
+)
 from .image_seed_host import APPLIED, PARTS, PROGRAM, Current, look, told
 from .image_seed_options import Desired
 from .image_seed_unit import unit_text
@@ -90,19 +98,8 @@ class ImageSeed:
         if not current.has_key:
             yield "certificate", Change("make", f"key of {name}", self._make_key)
         if is_outdated:
-            verb = "update" if "program" in current.parts else "install"
-            before = {"sha256": current.digest("program")} if "program" in current.parts else None
-            yield (
-                "program",
-                Change(
-                    verb,
-                    f"program {NAME}",
-                    lambda: self._install_program(desired, needs),
-                    before,
-                    {"sha256": desired.program_checksum},
-                    detail=VERSION,
-                ),
-            )
+            there, wanted = current.digest("program"), desired.program_checksum
+            yield "program", program_change(NAME, there, wanted, lambda: self._install_program(desired, needs))
         if reason is not None:
             yield "certificate", self._issuing(desired, current, reason, needs)
         if not _is_authority(desired, current):
@@ -113,16 +110,7 @@ class ImageSeed:
     def _text(self, part: str, subject: str, content: bytes, current: Current) -> Iterator[tuple[str, Change]]:
         there = current.parts.get(part)
         if there != content:
-            yield (
-                part,
-                Change(
-                    "write",
-                    subject,
-                    lambda: write(self.host.files, PARTS[part], content),
-                    None if there is None else readable(there),
-                    readable(content),
-                ),
-            )
+            yield part, text_change(subject, there, content, lambda: write(self.host.files, PARTS[part], content))
 
     def _issuing(self, desired: Desired, current: Current, reason: str, needs: Needs) -> Change:
         there, me = current.certificate, desired.settings.me

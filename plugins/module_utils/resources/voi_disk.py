@@ -11,12 +11,12 @@ from ..bare_metal import boot_loader, boot_menu, layout
 from ..bare_metal.file_systems import FileSystem
 from ..bare_metal.partition_table import PartitionTable
 from ..changes import Change
-from ..collection import VERSION
 from ..disk.merkle import PIECE, count_pieces
 from ..errors import BadInput, Conflict, InUse, NotFound, WrongState
 from ..hypervisor.connection import Host
 from ..sizes import human_size
 from . import voi_disk_current
+from .host_program import program_change
 from .voi_disk_current import Current, esp_files, look_for
 from .voi_disk_options import ON_BOOT, Desired
 from .voi_disk_work import Work
@@ -71,14 +71,8 @@ class VoiDisk:
                 detail=f"at {desired.cache_path}",
             )
         if desired.restore == ON_BOOT and desired.program_checksum not in (None, current.program):
-            yield Change(
-                "update" if current.program else "install",
-                "program goldsmith-restore",
-                lambda: self.work.install_program(desired),
-                current.program and {"sha256": current.program},
-                {"sha256": desired.program_checksum},
-                VERSION,
-            )
+            there, wanted = current.program, desired.program_checksum
+            yield program_change("goldsmith-restore", there, wanted, lambda: self.work.install_program(desired))
         final = self._final_table(current, table)
         yield from self._system(desired, current, final)
         yield from self._booting(desired, current, final)
